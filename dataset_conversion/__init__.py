@@ -1,0 +1,1 @@
+"""Converters from released data sets and from anybody's own folders to the raw nnU-Net format."""

@@ -1,0 +1,73 @@
+"""What all commands share: exit status, --debug, and the option for the workspace."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from medt_pipeline import __version__
+from medt_pipeline.core.errors import UserError
+
+SUCCESS, PARTLY, USER_MISTAKE, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit status: done; done but for inputs listed at the end; refused; a defect of ours; stopped by Ctrl-C."""
+
+
+def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Parser with strict option names, one example, --workspace, --debug and --version."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=f"Example:\n  {example}",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--workspace", type=Path, metavar="DIR", help="default: MEDT_WORKSPACE, nnU-Net's variables or ./medt_workspace"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], int],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Parse `arguments` (default: those of the process), call `command`, and turn exceptions into sentences."""
+    options = parser.parse_args(arguments)
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SUCCESS
+    except UserError as error:
+        return _report(str(error), USER_MISTAKE, options.debug)
+    except OSError as error:
+        return _report(_explain(error), USER_MISTAKE, options.debug)
+    except Exception as error:
+        message = f"Unexpected {type(error).__name__}: {error}. This is a defect; run again with --debug and report it."
+        return _report(message, DEFECT, options.debug)
+
+
+def _report(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _explain(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"The disk is full{where}; free some space and run the same command again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Writing or reading is not permitted{where}; check the rights or choose another folder."
+    return f"{error.strerror or error}{where}."

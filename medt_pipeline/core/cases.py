@@ -1,0 +1,47 @@
+"""What is known of a case beside its pixels: `medt_cases.json` in the raw data set folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import read_json, write_json
+
+CASES_FILE = "medt_cases.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training or test case of a raw data set.
+
+    Attributes:
+        group: patient or other unit that must not be split between training and validation; the case's own name
+            where nothing is known.
+        image: file name of the source image.
+        mask: file name of the source mask, None for test cases without one.
+    """
+
+    group: str
+    image: str
+    mask: str | None = None
+
+
+def write_cases(raw_folder: Path, cases: dict[str, Case]) -> None:
+    """Write the facts about all cases, sorted by name, to `raw_folder`/medt_cases.json."""
+    write_json(raw_folder / CASES_FILE, {"cases": {name: asdict(cases[name]) for name in sorted(cases)}})
+
+
+def read_cases(raw_folder: Path) -> dict[str, Case]:
+    """Read medt_cases.json; {} where a raw data set of plain nnU-Net has none.
+
+    Raises:
+        UserError: the file is not what `write_cases` writes.
+    """
+    file = raw_folder / CASES_FILE
+    if not file.exists():
+        return {}
+    try:
+        return {str(name): Case(**facts) for name, facts in read_json(file)["cases"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is not a table of cases ({error}); convert the data set again.") from None

@@ -1,0 +1,77 @@
+"""Files that are complete or absent, and JSON that says where it is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medt_pipeline.core.errors import UserError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any exception.
+
+    The temporary name keeps the suffix of `target`, because image libraries choose the format by it.
+    """
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically; keys keep their order."""
+    write_text(target, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(source: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{source} is missing.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{source} is not valid JSON ({error}); restore it or delete it and repeat the step.") from None
+
+
+def require_folder(folder: Path, what: str) -> Path:
+    """Return `folder` if it is one.
+
+    Raises:
+        UserError: it does not exist or is a file; `what` says what was expected there ("images", "masks").
+    """
+    if not folder.exists():
+        raise UserError(f"The folder of {what}, {folder}, does not exist; check the spelling.")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file, but a folder of {what} was expected; give the folder that holds it.")
+    return folder
+
+
+def make_folder(folder: Path) -> Path:
+    """Create `folder` and its parents where absent.
+
+    Raises:
+        UserError: a file is in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} cannot be made: a file is in the way; name another folder.") from None
+    return folder

@@ -1,0 +1,1 @@
+"""Facts about a data set: extraction, groups."""

@@ -1,0 +1,1 @@
+"""Medical Transformer networks in pure torch; nothing here knows nnU-Net."""

@@ -1,0 +1,1 @@
+"""Where stock nnU-Net finds our trainer; `nnUNet_extTrainer` points at this folder."""

@@ -1,0 +1,1 @@
+"""One planning rule a file: pure functions from facts to a decision."""

@@ -1,0 +1,1 @@
+"""The trainer, its schedule, and training as a library call."""
