@@ -1,4 +1,4 @@
-"""The attention in plain torch: every feature, any dtype, differentiable twice. All other backends are tested against it."""
+"""The attention in plain torch: every feature, any dtype, differentiable twice; the truth for all other backends."""
 
 from __future__ import annotations
 

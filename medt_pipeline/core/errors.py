@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake in the input, the arguments or the environment that its reader can mend.
 
     The message is one sentence that names what is wrong, where, and what to do. Commands print it without a

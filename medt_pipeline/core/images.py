@@ -30,8 +30,7 @@ def read_image(path: Path) -> np.ndarray:
     """Read one image as (H, W) gray or (H, W, 3) RGB.
 
     Palettes are expanded, 1-bit images become 0/255, CMYK and YCbCr become RGB, the orientation that a camera noted
-    is applied, and an alpha channel is dropped if it is opaque everywhere. The dtype of the file is kept (uint8, uint16,
-    float32).
+    is applied, and an alpha channel is dropped if it is opaque everywhere. The dtype of the file is kept.
 
     Raises:
         UserError: the file is missing, is not a readable image, holds several pages or an alpha channel that hides
@@ -55,11 +54,8 @@ def read_mask(path: Path) -> np.ndarray:
             f"{path} cannot serve as a mask: {path.suffix} does not keep labels exactly; "
             f"save masks as one of {', '.join(LOSSLESS_ENDINGS)}."
         )
-    if path.suffix.lower() in (".tif", ".tiff"):
-        mask = _read_tiff(path)
-    else:
-        mask = _read_with_pillow(path, palette="indices")
-    mask = _without_alpha(mask, path)
+    is_tiff = path.suffix.lower() in (".tif", ".tiff")
+    mask = _without_alpha(_read_tiff(path) if is_tiff else _read_with_pillow(path, palette="indices"), path)
     if mask.ndim == 3 and (mask[..., :1] == mask).all():
         mask = mask[..., 0]
     if not np.issubdtype(mask.dtype, np.integer):

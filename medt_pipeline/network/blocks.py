@@ -1,0 +1,149 @@
+"""Building blocks of the published networks: stem, residual axial block, and a branch made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from medt_pipeline.network.axial_layer import AxialAttentionLayer, Form, Position
+from medt_pipeline.network.topology import BranchTopology, Size, halves
+
+STEM_WIDTH = 128
+"""Channels of the middle of the stem (published)."""
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(cases, in_channels, H, W) → (cases, out_channels, H / stride, W / stride), rounded up."""
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class AxialBlock(nn.Module):
+    """Residual bottleneck with attention over columns, then rows, in place of the 3 × 3 convolution.
+
+    (cases, in_channels, H, W) → (cases, 2 × width, H / stride, W / stride), rounded up.
+
+    Source: `AxialBlock`, `AxialBlock_dynamic` and `AxialBlock_wopos` of the published axialnet.py. The convolution
+    `conv1` of the last is never used there and does not exist here.
+
+    Args:
+        in_channels: channels of the input.
+        width: channels inside the attention.
+        size: (height, width) of the input.
+        stride: 1, or 2 to halve both axes.
+        heads: attention heads.
+        position: kind of relative positions.
+        form: see `axial_layer.Form`.
+    """
+
+    def __init__(
+        self, in_channels: int, width: int, size: Size, stride: int, heads: int, position: Position, form: Form
+    ) -> None:
+        super().__init__()
+        out_channels = 2 * width
+        self.reduce = ConvNorm(in_channels, width, kernel_size=1)
+        self.height = AxialAttentionLayer(width, width, heads, size[0], "height", 1, position, form)
+        self.width = AxialAttentionLayer(width, width, heads, size[1], "width", stride, position, form)
+        self.expand = nn.Conv2d(width, out_channels, kernel_size=1, bias=False)
+        self.expand_norm = nn.BatchNorm2d(out_channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block to (cases, in_channels, H, W)."""
+        inner = F.relu(self.width(self.height(self.reduce(x))))
+        return F.relu(self.expand_norm(self.expand(inner)) + self.shortcut(x))
+
+
+class AxialBranch(nn.Module):
+    """Encoder of axial blocks and decoder of convolutions with added skips.
+
+    Args:
+        input_channels: channels of the image.
+        topology: number of stages and their sizes.
+        stem_channels: channels that the stem hands to the first stage.
+        base_width: attention channels of the first stage; they double with every stage.
+        blocks: blocks of each stage; as many entries as the deepest topology has stages, or more.
+        heads: attention heads.
+        position: kind of relative positions.
+        form: see `axial_layer.Form`.
+        bottom: whether the decoder begins with a convolution at half the coarsest resolution, as in the U-Nets and the
+            local branch; the global branch has none.
+    """
+
+    def __init__(
+        self,
+        input_channels: int,
+        topology: BranchTopology,
+        stem_channels: int,
+        base_width: int,
+        blocks: Sequence[int],
+        heads: int,
+        position: Position,
+        form: Form,
+        bottom: bool,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            ConvNorm(input_channels, stem_channels, kernel_size=7, stride=2),
+            ConvNorm(stem_channels, STEM_WIDTH, kernel_size=3),
+            ConvNorm(STEM_WIDTH, stem_channels, kernel_size=3),
+        )
+        self.stages = nn.ModuleList()
+        channels = stem_channels
+        for stage, halved in enumerate(halves(topology)):
+            sizes = [topology.stage_sizes[stage]] + [topology.stage_sizes[stage + 1]] * (blocks[stage] - 1)
+            width = base_width * 2**stage
+            chain = nn.Sequential()
+            for index, size in enumerate(sizes):
+                stride = 2 if halved and index == 0 else 1
+                chain.append(AxialBlock(channels, width, size, stride, heads, position, form))
+                channels = 2 * width
+            self.stages.append(chain)
+        outputs = [2 * base_width * 2**stage for stage in range(topology.stages)]
+        self.bottom = nn.Conv2d(outputs[-1], outputs[-1], 3, stride=2, padding=1) if bottom else None
+        # decoder[i] leads from the size of stage i's output to the next finer one.
+        self.decoder = nn.ModuleList(
+            nn.Conv2d(fine_to, target, 3, padding=1)
+            for fine_to, target in zip(outputs, [base_width, *outputs[:-1]], strict=True)
+        )
+        self.output_channels = [base_width, *outputs]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(cases, input_channels, H, W) → decoder maps, finest first.
+
+        The first has `base_width` channels and the size of the image; the next ones belong to the stages, the last to
+        the coarsest.
+        """
+        image_size = x.shape[-2:]
+        x = self.stem(x)
+        skips = []
+        for stage in self.stages:
+            x = stage(x)
+            skips.append(x)
+        if self.bottom is not None:
+            x = _relu_of_enlarged(self.bottom(x), x.shape[-2:]) + x
+        maps = [x]
+        for index in reversed(range(len(skips))):
+            size = skips[index - 1].shape[-2:] if index else image_size
+            x = _relu_of_enlarged(self.decoder[index](x), size)
+            x = x + skips[index - 1] if index else x
+            maps.insert(0, x)
+        return maps
+
+
+def _relu_of_enlarged(x: Tensor, size: Size) -> Tensor:
+    return F.relu(F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False))

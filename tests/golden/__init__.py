@@ -1,0 +1,1 @@
+"""Results of the published networks; `recipe.load` makes inputs and weights again from names."""
