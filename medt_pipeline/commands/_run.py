@@ -25,12 +25,31 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--workspace", type=Path, metavar="DIR", help="default: MEDT_WORKSPACE, nnU-Net's variables or ./medt_workspace"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_common_options(parser)
     parser.add_argument("--version", action="version", version=__version__)
     return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool = False) -> None:
+    """Add --workspace and --debug.
+
+    Args:
+        inherited: for the parser of a subcommand, where the options may stand before or after the subcommand: without
+            a default of its own, it does not undo what the parser above has read.
+    """
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS if inherited else None,
+        help="default: MEDT_WORKSPACE, nnU-Net's variables or ./medt_workspace",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS if inherited else False,
+        help="show the traceback of an error",
+    )
 
 
 def run(

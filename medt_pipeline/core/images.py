@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path
@@ -34,7 +36,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises:
         UserError: the file is missing, is not a readable image, holds several pages or an alpha channel that hides
-            pixels.
+            pixels; a PNG has colours of 16 bits a channel, which Pillow would cut to 8 without a word.
     """
     picture = _read_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _read_with_pillow(path)
     return _without_alpha(picture, path)
@@ -54,8 +56,8 @@ def read_mask(path: Path) -> np.ndarray:
             f"{path} cannot serve as a mask: {path.suffix} does not keep labels exactly; "
             f"save masks as one of {', '.join(LOSSLESS_ENDINGS)}."
         )
-    is_tiff = path.suffix.lower() in (".tif", ".tiff")
-    mask = _without_alpha(_read_tiff(path) if is_tiff else _read_with_pillow(path, palette="indices"), path)
+    read = _read_tiff if path.suffix.lower() in (".tif", ".tiff") else _read_with_pillow
+    mask = _without_alpha(read(path, palette="indices"), path)
     if mask.ndim == 3 and (mask[..., :1] == mask).all():
         mask = mask[..., 0]
     if not np.issubdtype(mask.dtype, np.integer):
@@ -63,6 +65,20 @@ def read_mask(path: Path) -> np.ndarray:
             raise UserError(f"{path} holds values that are not whole numbers; a mask must hold labels.")
         mask = mask.astype(np.int64)
     return mask
+
+
+def read_palette(path: Path) -> list[str] | None:
+    """Read the colours of a file that `read_mask` can read: "#RRGGBB" by index, None where it has no palette."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        with tifffile.TiffFile(path) as file:
+            table = file.pages[0].colormap
+        codes = None if table is None else (table >> 8).T.ravel().tolist()
+    else:
+        with _opened(path) as image:
+            codes = image.getpalette("RGB") if image.mode == "P" else None
+    if codes is None:
+        return None
+    return ["#{:02X}{:02X}{:02X}".format(*codes[start : start + 3]) for start in range(0, len(codes), 3)]
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -78,17 +94,32 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         Image.fromarray(picture).save(temporary, format="PNG")
 
 
+_CUT_BY_PILLOW = ("RGB;16B", "RGBA;16B", "LA;16B")
+"""Pixels of PNG files that Pillow would bring to 8 bits without a word."""
+
+
 def _read_with_pillow(path: Path, palette: Literal["colours", "indices"] = "colours") -> np.ndarray:
+    with _opened(path) as opened:
+        if any(tile.args in _CUT_BY_PILLOW for tile in opened.tile):
+            raise UserError(f"{path} holds colours of 16 bits a channel; save it with 8 bits a channel.")
+        image = ImageOps.exif_transpose(opened)
+        if image.mode == "1":
+            image = image.convert("L")
+        elif image.mode == "P" and palette == "colours":
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        elif image.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
+            image = image.convert("RGB")
+        return np.array(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open an image with Pillow; what goes wrong, also while its pixels are read, becomes a UserError."""
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode == "1":
-                image = image.convert("L")
-            elif image.mode == "P" and palette == "colours":
-                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-            elif image.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
-                image = image.convert("RGB")
-            return np.array(image)
+        with Image.open(path) as image:
+            yield image
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path} is missing.") from None
     except IsADirectoryError:
@@ -99,14 +130,16 @@ def _read_with_pillow(path: Path, palette: Literal["colours", "indices"] = "colo
         raise UserError(f"{path} cannot be read as an image ({error}); replace it or leave it out.") from None
 
 
-def _read_tiff(path: Path) -> np.ndarray:
+def _read_tiff(path: Path, palette: Literal["colours", "indices"] = "colours") -> np.ndarray:
     try:
         with tifffile.TiffFile(path) as file:
             if len(file.pages) > 1:
                 raise UserError(f"{path} holds {len(file.pages)} pages; save the one that counts as its own file.")
-            if file.pages[0].photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.YCBCR):
+            page = file.pages[0]
+            expand = page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette == "colours"
+            if expand or page.photometric in _LEFT_TO_PILLOW:
                 return _read_with_pillow(path)
-            picture = file.asarray()
+            return _white_is_high(page)
     except FileNotFoundError:
         raise UserError(f"{path} is missing.") from None
     except UserError:
@@ -114,8 +147,21 @@ def _read_tiff(path: Path) -> np.ndarray:
     # tifffile and its codecs raise whatever the broken byte makes them raise: struct.error, TypeError, ValueError, …
     except Exception as error:
         raise UserError(f"{path} cannot be read as an image ({error}); replace it or leave it out.") from None
+
+
+_LEFT_TO_PILLOW = (tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
+"""Colours that tifffile hands over as stored; palettes are decided apart."""
+
+
+def _white_is_high(page: tifffile.TiffPage) -> np.ndarray:
+    """Pixels with channels last, 1-bit as 0/255, and white as the highest value."""
+    picture = page.asarray()
     if picture.dtype == bool:
         picture = picture.astype(np.uint8) * 255
+    if picture.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        picture = np.moveaxis(picture, 0, -1)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and np.issubdtype(picture.dtype, np.unsignedinteger):
+        picture = np.iinfo(picture.dtype).max - picture
     return picture
 
 

@@ -1,0 +1,91 @@
+"""What a converter finds in a source folder, before any picture is opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import require_folder
+from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
+
+from .pairing import Pairing
+from .problems import Problems, count, some
+
+
+@dataclass(frozen=True)
+class SourceCase:
+    """One image with its mask.
+
+    Attributes:
+        name: case name in the raw data set.
+        image: source image; `mask`: its mask, None for a test case without one.
+        group: patient or the like; None where nothing is known.
+        test: True puts it into imagesTs instead of imagesTr.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+    group: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cases of a data set, how their groups were found, and remarks for the summary."""
+
+    cases: tuple[SourceCase, ...]
+    group_rule: str
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
+    """List the images of `folder`, with a note on files of other endings.
+
+    Raises:
+        UserError: the folder is absent, a file, or without any image.
+    """
+    files = list_images(require_folder(folder, what))
+    endings = Counter(
+        path.suffix.lower() or path.name
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".")
+    )
+    others = sorted(ending for ending in endings if ending not in IMAGE_ENDINGS)
+    if not files:
+        seen = f"; it holds {some(others)}" if others else "; it holds no files"
+        raise UserError(f"There are no {what} in {folder} ({', '.join(IMAGE_ENDINGS)} are read{seen}).")
+    number = sum(endings[ending] for ending in others)
+    return files, [
+        f"{count(number, 'file')} of other kinds in {folder.name} left alone: {some(others)}"
+    ] if others else []
+
+
+def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -> list[str]:
+    """Add what `pair` could not match to `problems`; with `skip_unpaired`, return it as a list of what is left out."""
+    for sentence in pairing.ambiguous:
+        problems.add(f"{sentence[0].upper()}{sentence[1:]}; keep one of them or rename.")
+    images = [f"image {path.name}" for path in pairing.images_alone]
+    masks = [f"mask {path.name}" for path in pairing.masks_alone]
+    if skip_unpaired:
+        return images + masks
+    if images or masks:
+        problems.add(_unpaired(pairing.images_alone, pairing.masks_alone))
+    return []
+
+
+def _unpaired(images: Sequence[Path], masks: Sequence[Path]) -> str:
+    parts = [
+        f"{count(len(paths), one)} without {other} ({some([path.name for path in paths])})"
+        for paths, one, other in ((images, "image", "a mask"), (masks, "mask", "an image"))
+        if paths
+    ]
+    folded = {path.stem.casefold() for path in images} & {path.stem.casefold() for path in masks}
+    case = "; some names differ in upper and lower case only, which counts" if folded else ""
+    found = " and ".join(parts)
+    verb = "is" if found.startswith("1 ") else "are"
+    return f"There {verb} {found}{case}; rename them to the same stem or leave them out with --skip-unpaired."

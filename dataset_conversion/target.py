@@ -1,0 +1,82 @@
+"""The raw data set folder to be written: checked first, built beside its place, put there when complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import make_folder
+from medt_pipeline.core.workspace import Workspace, new_dataset_name
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a conversion goes: workspace, id (1 to 999), name, and whether an older data set may be replaced."""
+
+    workspace: Workspace
+    dataset_id: int
+    name: str
+    overwrite: bool = False
+
+    @property
+    def dataset_name(self) -> str:
+        """Folder name, e.g. "Dataset101_GlaS".
+
+        Raises:
+            UserError: id or name are out of range.
+        """
+        return new_dataset_name(self.dataset_id, self.name)
+
+    @property
+    def folder(self) -> Path:
+        """The finished raw data set."""
+        return self.workspace.raw / self.dataset_name
+
+    def check(self, *sources: Path) -> None:
+        """Refuse before any work is done; nothing is created.
+
+        Raises:
+            UserError: the id is taken (by another name: always; by this one: unless `overwrite`), or `sources` lie in
+                the data set that would be replaced.
+        """
+        same_id = f"Dataset{self.dataset_id:03d}_"
+        others = [
+            name for name in self.workspace.dataset_names() if name.startswith(same_id) and name != self.dataset_name
+        ]
+        if others:
+            raise UserError(
+                f"The id {self.dataset_id} belongs to {', '.join(others)} in {self.workspace.raw.parent}; "
+                "take another id with -d, or delete that data set first."
+            )
+        if not self.folder.exists():
+            return
+        if not self.overwrite:
+            raise UserError(f"{self.folder} exists; take another id with -d, or replace it with --overwrite.")
+        if any(source.resolve().is_relative_to(self.folder.resolve()) for source in sources):
+            raise UserError(
+                f"The source lies in {self.folder}, which --overwrite would delete; take another id with -d."
+            )
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """Yield an empty folder beside the target; on success it takes the target's place, else it is deleted."""
+        make_folder(self.workspace.raw)
+        part = self.folder.with_name(f".{self.dataset_name}.{os.getpid()}.part")
+        old = part.with_suffix(".old")
+        part.mkdir()
+        try:
+            yield part
+            if self.folder.exists():
+                self.folder.rename(old)
+            part.rename(self.folder)
+        finally:
+            if old.exists() and not self.folder.exists():
+                old.rename(self.folder)
+            shutil.rmtree(part, ignore_errors=True)
+        if old.exists():
+            shutil.rmtree(old)

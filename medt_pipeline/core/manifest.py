@@ -1,0 +1,36 @@
+"""What a run should leave behind so that it can be understood later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_PACKAGES = ("medt_pipeline", "nnunetv2", "torch", "numpy", "numba")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, platform and time; nothing that names the machine or its user."""
+    return {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": [sys.argv[0].rsplit("/", 1)[-1], *sys.argv[1:]],
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def content_hash(content: Any) -> str:
+    """SHA-256 of JSON-like `content`, the same whatever the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,65 @@
+"""Forms of files that libraries read as something else without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import read_image, read_mask, read_palette
+
+_LABELS = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
+
+
+def test_palette_tif_gives_indices_as_a_mask_and_colours_as_an_image(tmp_path: Path) -> None:
+    table = np.zeros((3, 256), dtype=np.uint16)
+    table[0, 1], table[1, 2] = 65535, 65535
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, _LABELS, photometric="palette", colormap=table)
+    np.testing.assert_array_equal(read_mask(file), _LABELS)
+    assert read_image(file)[0, 1].tolist() == [255, 0, 0]
+    palette = read_palette(file)
+    assert palette is not None
+    assert palette[:3] == ["#000000", "#FF0000", "#00FF00"]
+
+
+def test_palette_of_png_and_none_of_gray(tmp_path: Path) -> None:
+    image = Image.fromarray(_LABELS, mode="P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "a.png")
+    Image.fromarray(_LABELS).save(tmp_path / "gray.png")
+    palette = read_palette(tmp_path / "a.png")
+    assert palette is not None
+    assert palette[:3] == ["#000000", "#FF0000", "#00FF00"]
+    assert read_palette(tmp_path / "gray.png") is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tif_whose_zero_is_white(tmp_path: Path, dtype: type) -> None:
+    shown = np.array([[0, 255], [7, 0]], dtype=dtype)
+    tifffile.imwrite(tmp_path / "a.tif", np.iinfo(dtype).max - shown, photometric="miniswhite")
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), shown)
+
+
+def test_tif_with_one_plane_a_channel(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(picture, -1, 0).copy(), photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), picture)
+
+
+def test_cmyk_tif_is_not_taken_for_rgb_with_alpha(tmp_path: Path) -> None:
+    Image.new("CMYK", (6, 5), (0, 255, 255, 0)).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_png_with_colours_of_16_bits_is_refused_rather_than_cut(tmp_path: Path) -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="writes the PNG that Pillow cannot write")
+    (tmp_path / "a.png").write_bytes(codecs.png_encode(np.full((4, 16, 3), 300, dtype=np.uint16)))
+    with pytest.raises(UserError, match="colours of 16 bits a channel"):
+        read_image(tmp_path / "a.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "b.png")
+    assert read_image(tmp_path / "b.png").shape == (16, 16, 3)
