@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -166,7 +167,8 @@ class SimilarityNorm(nn.Module):
 
     def _batch_variance(self, q: Tensor, k: Tensor, relative: Tensor | None, factors: Tensor) -> Tensor:
         # Half precision would overflow in the second moments, so autocast is left for the statistics.
-        with torch.autocast(q.device.type, enabled=False):
+        available = torch.amp.is_autocast_available(q.device.type)
+        with torch.autocast(q.device.type, enabled=False) if available else nullcontext():
             full = torch.promote_types(q.dtype, torch.float32)
             table = None if relative is None else relative.to(full)
             statistics = similarity_statistics(q.to(full), k.to(full), table)

@@ -1,0 +1,52 @@
+"""medt_plan_and_preprocess: from a raw data set to plans, folds and preprocessed arrays."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from medt_pipeline.commands._run import SUCCESS, make_parser, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = make_parser(
+        "Look at a data set, decide how to train on it, divide it into folds and preprocess it.",
+        "medt_plan_and_preprocess -d 101",
+    )
+    parser.add_argument("-d", "--dataset", type=int, nargs="+", required=True, metavar="ID", help="ids of data sets")
+    parser.add_argument("-p", "--preset", default="default", help="preset of the planner (default: %(default)s)")
+    parser.add_argument("--memory", type=_gigabytes, metavar="GB", help="memory for training, e.g. 8GB")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="what training will run on"
+    )
+    return run(parser, _plan, arguments)
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        value = float(text.upper().removesuffix("GB").removesuffix("G"))
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected an amount such as 8GB, got {text!r}")
+    return value
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from medt_pipeline.core.workspace import Workspace
+    from medt_pipeline.planning.run import plan_and_preprocess
+    from medt_pipeline.training.device import choose_device, device_kind
+
+    workspace = Workspace.locate(options.workspace).activate()
+    kind = device_kind(choose_device(options.device))
+    for dataset_id in options.dataset:
+        summary = plan_and_preprocess(dataset_id, workspace, kind, options.memory, options.preset)
+        print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
+        for decision in summary.decisions:
+            print(f"  {decision.name:28}{decision.reason}")
+        for note in summary.notes:
+            print(f"note: {note}", file=sys.stderr)
+        print(f"Plans and their reasons: {summary.plans_file}\nNext: medt_train {dataset_id} fold0")
+    return SUCCESS

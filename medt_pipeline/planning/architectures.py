@@ -1,0 +1,94 @@
+"""Networks that a plan can name: the paper's four and nnU-Net's own U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from medt_pipeline.core.errors import UserError
+
+Size = tuple[int, int]
+
+DEFAULT = "MedT"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network that `--architecture` can name.
+
+    Attributes:
+        suffix: what its configuration is called after the configuration's own name, "" for the default.
+        class_name: dotted path in the plans file.
+        arguments: keyword arguments of the class for a patch size, as they stand in the plans file.
+        imported: names of the arguments that nnU-Net turns from dotted paths into objects.
+    """
+
+    suffix: str
+    class_name: str
+    arguments: Callable[[Size], dict[str, Any]]
+    imported: tuple[str, ...] = ()
+
+    def plan(self, patch_size: Size) -> dict[str, Any]:
+        """The entry `architecture` of a configuration."""
+        return {
+            "network_class_name": self.class_name,
+            "arch_kwargs": self.arguments(patch_size),
+            "_kw_requires_import": list(self.imported),
+        }
+
+
+def _attention_arguments(patch_size: Size) -> dict[str, Any]:
+    return {"image_size": list(patch_size), "form": "formula"}
+
+
+def _unet_arguments(patch_size: Size) -> dict[str, Any]:
+    """nnU-Net's 2D U-Net for this patch, by nnU-Net's own rule (ExperimentPlanner.get_plans_for_configuration)."""
+    from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
+
+    _, strides, kernels, padded, _ = get_pool_and_conv_props((1.0, 1.0), patch_size, 4, 999999)
+    if tuple(padded) != tuple(patch_size):
+        _, strides, kernels, _, _ = get_pool_and_conv_props((1.0, 1.0), patch_size, 4, 5)
+    stages = len(strides)
+    return {
+        "n_stages": stages,
+        "features_per_stage": [min(512, 32 * 2**stage) for stage in range(stages)],
+        "conv_op": "torch.nn.modules.conv.Conv2d",
+        "kernel_sizes": [list(kernel) for kernel in kernels],
+        "strides": [list(stride) for stride in strides],
+        "n_conv_per_stage": [2] * stages,
+        "n_conv_per_stage_decoder": [2] * (stages - 1),
+        "conv_bias": True,
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
+        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    }
+
+
+ARCHITECTURES = {
+    "MedT": Architecture("", "medt_pipeline.network.medt.MedT", _attention_arguments),
+    "LoGo": Architecture("_logo", "medt_pipeline.network.medt.LoGo", _attention_arguments),
+    "GatedAxialUNet": Architecture("_gated", "medt_pipeline.network.unet.GatedAxialUNet", _attention_arguments),
+    "AxialUNet": Architecture("_axial", "medt_pipeline.network.unet.AxialUNet", _attention_arguments),
+    "UNet": Architecture(
+        "_unet",
+        "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        _unet_arguments,
+        ("conv_op", "norm_op", "dropout_op", "nonlin"),
+    ),
+}
+"""By the name that `--architecture` takes."""
+
+
+def configuration_name(configuration: str, architecture: str) -> str:
+    """Name in the plans file of `configuration` with `architecture`.
+
+    Raises:
+        UserError: there is no such architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UserError(f"There is no architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}.")
+    return configuration + ARCHITECTURES[architecture].suffix

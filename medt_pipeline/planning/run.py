@@ -1,0 +1,187 @@
+"""Planning and preprocessing of one data set as a library call."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medt_pipeline.core.cases import read_cases
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
+from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
+from medt_pipeline.planning.decisions import Decision
+from medt_pipeline.planning.presets import DeviceKind, load_preset
+from medt_pipeline.planning.rules.folds import Split, choose_folds
+
+SPLITS_FILE = "splits_final.json"
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What planning decided and where it lies.
+
+    Attributes:
+        dataset_name: e.g. "Dataset101_GlaS".
+        plans_file: the plans.
+        decisions: every decision with its reason.
+        notes: what the user should know beside the decisions.
+    """
+
+    dataset_name: str
+    plans_file: Path
+    decisions: list[Decision]
+    notes: list[str]
+
+
+def plan_and_preprocess(
+    dataset_id: int,
+    workspace: Workspace,
+    device_kind: DeviceKind,
+    memory_gb: float | None = None,
+    preset: str = "default",
+    quiet: bool = False,
+) -> PlanSummary:
+    """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
+
+    Args:
+        dataset_id: id in the workspace's raw folder.
+        workspace: an activated workspace.
+        device_kind: what the training will run on.
+        memory_gb: memory for training; None takes the preset's for the device.
+        preset: name of the preset in `plans/`.
+        quiet: show no progress.
+
+    Raises:
+        UserError: the data set does not exist, is not 2D or is not consistent.
+    """
+    # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
+    from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
+    from medt_pipeline.planning.preprocessing import preprocess
+
+    numbers = load_preset(preset)
+    name = workspace.dataset_name(dataset_id)
+    raw = require_folder(workspace.raw / name, "raw data")
+    dataset_json = _read_dataset_json(raw)
+    dataset = _list_training_cases(raw, dataset_json)
+    preprocessed = make_folder(workspace.preprocessed / name)
+    threads = _threads()
+    reader = _reader(dataset, dataset_json)
+    write_json(preprocessed / "dataset_fingerprint.json", extract_fingerprint(list(dataset), reader, threads, quiet))
+    planner = MedTPlanner(name, memory_gb, device_kind, numbers)
+    plans = planner.plan_experiment()
+    folds, notes = _write_folds(raw, preprocessed, list(dataset), numbers.folds)
+    identifier = plans["configurations"]["2d"]["data_identifier"]
+    preprocess(dataset, plans, "2d", dataset_json, preprocessed / identifier, threads, quiet)
+    _copy_labels(dataset, dataset_json, preprocessed / "gt_segmentations")
+    plans_file = preprocessed / f"{PLANS_NAME}.json"
+    return PlanSummary(name, plans_file, [*planner.decisions, folds], notes)
+
+
+def _threads() -> int:
+    wanted = os.environ.get("nnUNet_def_n_proc")
+    return int(wanted) if wanted and wanted.isdigit() else min(os.cpu_count() or 1, 16)
+
+
+def _read_dataset_json(raw: Path) -> dict[str, Any]:
+    content = read_json(raw / "dataset.json")
+    missing = [key for key in ("channel_names", "labels", "numTraining", "file_ending") if key not in content]
+    if missing:
+        raise UserError(f"{raw / 'dataset.json'} lacks {', '.join(missing)}; convert the data set with medt_convert.")
+    return content
+
+
+def _list_training_cases(raw: Path, dataset_json: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Case → files, as nnU-Net's get_filenames_of_train_images_and_targets gives them, with missing files named."""
+    from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+    require_folder(raw / "imagesTr", "training images")
+    dataset = get_filenames_of_train_images_and_targets(str(raw), dict(dataset_json))
+    if not dataset:
+        raise UserError(f"{raw / 'imagesTr'} holds no images ending in _0000{dataset_json['file_ending']}.")
+    missing = [files["label"] for files in dataset.values() if not Path(files["label"]).is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} label maps are missing, the first is {missing[0]}; convert the data set again."
+        )
+    if len(dataset) != dataset_json["numTraining"]:
+        raise UserError(
+            f"dataset.json of {raw.name} says numTraining {dataset_json['numTraining']}, but imagesTr holds "
+            f"{len(dataset)} cases; correct it or convert the data set again."
+        )
+    return {str(name): files for name, files in dataset.items()}
+
+
+def _reader(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any]) -> ReadCase:
+    """Reading of a case with nnU-Net's reader for this data set, with broken files and undeclared labels named."""
+    import numpy as np
+    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        first = next(iter(dataset.values()))["images"][0]
+        reader = determine_reader_writer_from_dataset_json(dict(dataset_json), first)()
+    declared = _declared_labels(dataset_json)
+
+    def read(name: str) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+        files = dataset[name]
+        try:
+            image, properties = reader.read_images(files["images"])
+            labels, _ = reader.read_seg(files["label"])
+        # nnU-Net's readers raise whatever their libraries raise.
+        except Exception as error:
+            raise UserError(
+                f"Case {name} cannot be read ({error}); replace {files['images'][0]} and its label."
+            ) from error
+        undeclared = sorted({int(value) for value in np.unique(labels)} - declared)
+        if undeclared:
+            raise UserError(
+                f"{files['label']} holds the values {undeclared[:5]}, which dataset.json does not declare; "
+                "convert the masks with medt_convert folder."
+            )
+        return image, labels, tuple(properties["spacing"])
+
+    return read
+
+
+def _declared_labels(dataset_json: Mapping[str, Any]) -> set[int]:
+    declared: set[int] = set()
+    for value in dataset_json["labels"].values():
+        declared.update(value if isinstance(value, list) else [value])
+    return declared
+
+
+def _write_folds(
+    raw: Path, preprocessed: Path, cases: list[str], wanted: int
+) -> tuple[Decision[list[Split]], list[str]]:
+    """Write splits_final.json unless there is one for exactly these cases; returns the folds in force, and notes."""
+    known = read_cases(raw)
+    decision = choose_folds({case: known[case].group if case in known else case for case in cases}, wanted)
+    notes = []
+    if not known:
+        notes.append("No groups are known (medt_cases.json is missing), so every image counts as its own patient.")
+    target = preprocessed / SPLITS_FILE
+    own = raw / SPLITS_FILE if (raw / SPLITS_FILE).exists() else target
+    if own.exists():
+        existing = read_json(own)
+        covered = [sorted(split["train"] + split["val"]) == sorted(cases) for split in existing]
+        if existing != decision.value and covered and all(covered):
+            reason = f"Kept the {len(existing)} folds of the existing {own}."
+            notes.append(reason + " Delete that file and plan again for folds by group.")
+            write_json(target, existing)
+            return Decision("folds", existing, "splits_final.json", reason, decision.facts), notes
+    write_json(target, decision.value)
+    return decision, notes
+
+
+def _copy_labels(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any], target: Path) -> None:
+    """Copy label maps beside the preprocessed arrays, as nnU-Net does, so that training needs no raw data."""
+    make_folder(target)
+    for case, files in dataset.items():
+        with atomic_path(target / f"{case}{dataset_json['file_ending']}") as temporary:
+            shutil.copyfile(files["label"], temporary)

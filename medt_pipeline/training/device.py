@@ -1,0 +1,28 @@
+"""Which device to train and predict on."""
+
+from __future__ import annotations
+
+import torch
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.planning.presets import DeviceKind
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device named "cpu", "cuda" or "mps"; for "auto" the first of CUDA, MPS, CPU that is there.
+
+    Raises:
+        UserError: the wanted device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name, there in present.items() if there)
+    if not present.get(wanted, False):
+        there = ", ".join(name for name, is_there in present.items() if is_there)
+        raise UserError(f"The device {wanted!r} is not available here; available: {there}.")
+    return torch.device(wanted)
+
+
+def device_kind(device: torch.device) -> DeviceKind:
+    """What presets distinguish: "cpu" or "gpu"."""
+    return "cpu" if device.type == "cpu" else "gpu"

@@ -1,0 +1,47 @@
+"""nnU-Net's logger with values that a checkpoint can hold as data, and a plot that does not cost a second an epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from nnunetv2.training.logging.nnunet_logger import MetaLogger
+
+SECONDS_BETWEEN_PLOTS = 60.0
+
+
+class PlainLogger(MetaLogger):
+    """Keeps plain Python numbers, which `torch.load(weights_only=True)` accepts; NumPy's scalars it does not.
+
+    Args:
+        logger: nnU-Net's logger, whose sinks are taken over (opening them twice would start a second W&B run).
+    """
+
+    def __init__(self, logger: MetaLogger) -> None:
+        self.__dict__.update(logger.__dict__)
+        self._last_plot = 0.0
+
+    def log(self, key: str, value: Any, step: int) -> None:
+        """Log `value` for epoch `step`; an epoch that is repeated after an interruption replaces its value."""
+        super().log(key, to_plain(value), step)
+
+    def plot_progress_png(self, output_folder: str, force: bool = False) -> None:
+        """Draw progress.png, at most once a minute unless `force`; nothing before the first epoch is over."""
+        if not self.get_value("epoch_end_timestamps", None):
+            return
+        if force or time.monotonic() - self._last_plot > SECONDS_BETWEEN_PLOTS:
+            super().plot_progress_png(output_folder)
+            self._last_plot = time.monotonic()
+
+    def keep_epochs(self, count: int) -> None:
+        """Forget what was logged for an epoch that did not end."""
+        for values in self.local_logger.my_fantastic_logging.values():
+            del values[count:]
+
+
+def to_plain(value: Any) -> Any:
+    """NumPy scalars and lists of them as Python numbers; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0 else value

@@ -1,0 +1,244 @@
+"""Training of one fold as a library call: what to train, whether to go on, and what is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.manifest import content_hash, environment
+from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.planner import PLANS_NAME
+from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.training.trainer import nnUNetTrainerMedT
+
+Fold = int | Literal["all"]
+
+TRAINER = "nnUNetTrainerMedT"
+MANIFEST = "medt_run.json"
+FINAL, LATEST = "checkpoint_final.pth", "checkpoint_latest.pth"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a training left behind.
+
+    Attributes:
+        folder: the fold's folder in the results.
+        scores: content of medt_scores.json of the held-out cases; None for fold "all", which holds none out.
+    """
+
+    folder: Path
+    scores: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        epochs: instead of the plan's.
+        time_budget: seconds of training, instead of a number of epochs unless `epochs` is given too.
+        seed: of initialisation and augmentation; the latter is repeatable only without worker processes.
+        save_probabilities: keep the class probabilities of the held-out cases.
+        quiet: show no progress.
+    """
+
+    epochs: int | None = None
+    time_budget: float | None = None
+    seed: int = 12345
+    save_probabilities: bool = False
+    quiet: bool = False
+
+
+def parse_fold(text: str) -> Fold:
+    """Fold named "fold0", "0" or "all".
+
+    Raises:
+        UserError: it is none of these.
+    """
+    name = text.lower()
+    if name in ("all", "fold_all", "foldall"):
+        return "all"
+    digits = name.removeprefix("fold").removeprefix("_")
+    if not digits.isdigit():
+        raise UserError(f"The fold must be one of fold0, fold1, … or all, got {text!r}.")
+    return int(digits)
+
+
+def train_fold(
+    dataset_id: int,
+    fold: Fold,
+    workspace: Workspace,
+    device: torch.device,
+    configuration: str = "2d",
+    options: TrainingOptions = TrainingOptions(),
+    start: Literal["new", "resume", "restart"] = "new",
+) -> FoldResult:
+    """Train one fold, or go on with it, and score its held-out cases.
+
+    Args:
+        dataset_id: a planned data set.
+        fold: number of the fold, or "all" to train on all cases.
+        workspace: an activated workspace.
+        device: where to train.
+        configuration: name in the plans file.
+        options: length, seed, display.
+        start: "new" refuses where a training exists already; "resume" goes on with it; "restart" deletes it first.
+
+    Raises:
+        UserError: the data set is not planned, the fold does not exist, or `start` does not fit what exists.
+        KeyboardInterrupt: interrupted; what was trained is saved.
+    """
+    name = workspace.dataset_name(dataset_id)
+    preprocessed = workspace.preprocessed / name
+    plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
+    splits_hash = _require_fold(preprocessed, fold)
+    folder = workspace.results / name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
+    _prepare_folder(folder, fold, start)
+    _set_workers(device)
+    _set_seed(options.seed)
+    trainer = _make_trainer(plans, configuration, fold, dataset_json, device, start == "resume")
+    _set_length(trainer, options)
+    checkpoint = _checkpoint_to_resume(folder)
+    manifest = {
+        **environment(),
+        "device": str(device),
+        "configuration": configuration,
+        "fold": fold,
+        "plans_sha256": content_hash(plans),
+        "splits_sha256": splits_hash,
+        "seed": options.seed,
+        "epochs": options.epochs,
+        "time_budget": options.time_budget,
+    }
+    if checkpoint is not None:
+        with _console_to(folder):
+            trainer.load_checkpoint(str(checkpoint))
+    if checkpoint is None or checkpoint.name != FINAL:
+        began = time.monotonic()
+        trainer.show_progress(options.quiet)
+        with _interrupt_on_termination(), _console_to(folder):
+            trainer.run_training()
+        manifest |= {"seconds": round(time.monotonic() - began, 1), "epochs_trained": trainer.current_epoch}
+        write_json(folder / MANIFEST, manifest)
+    if fold == "all":
+        return FoldResult(folder, None)
+    with _interrupt_on_termination(), _console_to(folder):
+        trainer.perform_actual_validation(options.save_probabilities)
+    return FoldResult(folder, read_json(folder / "validation" / "medt_scores.json"))
+
+
+def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    file = preprocessed / f"{PLANS_NAME}.json"
+    if not file.exists():
+        raise UserError(f"{preprocessed.name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
+    plans = read_json(file)
+    if configuration not in plans["configurations"]:
+        known = ", ".join(plans["configurations"])
+        raise UserError(f"The plans of {preprocessed.name} have no configuration {configuration!r}, only {known}.")
+    identifier = PlansManager(plans).get_configuration(configuration).data_identifier
+    if not (preprocessed / identifier).is_dir():
+        raise UserError(f"{preprocessed / identifier} is missing; run medt_plan_and_preprocess -d {dataset_id} again.")
+    return plans, read_json(preprocessed / "dataset.json")
+
+
+def _require_fold(preprocessed: Path, fold: Fold) -> str:
+    """Check that the fold exists; nnU-Net would train on a random split instead. Returns the hash of the splits."""
+    splits = read_json(preprocessed / SPLITS_FILE)
+    if fold != "all" and not 0 <= fold < len(splits):
+        there = f"there are fold0 to fold{len(splits) - 1}" if splits else "there is none"
+        raise UserError(f"{preprocessed.name} has no fold {fold}: {there}; `all` trains on all cases.")
+    return content_hash(splits)
+
+
+def _prepare_folder(folder: Path, fold: Fold, start: str) -> None:
+    trained = (folder / FINAL).exists()
+    begun = trained or (folder / LATEST).exists() or (folder / "checkpoint_best.pth").exists()
+    if start == "restart":
+        shutil.rmtree(folder, ignore_errors=True)
+    elif start == "new" and trained:
+        raise UserError(f"Fold {fold} is trained already ({folder}); --restart deletes it and trains it anew.")
+    elif start == "new" and begun:
+        raise UserError(f"A training of fold {fold} is unfinished ({folder}); go on with --resume, or use --restart.")
+    elif start == "resume" and not begun:
+        raise UserError(f"There is nothing to resume in {folder}; start without --resume.")
+
+
+def _checkpoint_to_resume(folder: Path) -> Path | None:
+    names = (FINAL, LATEST, "checkpoint_best.pth")
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _set_workers(device: torch.device) -> None:
+    """Say how many processes augment, unless the user did: on a CPU they would take the cores that train."""
+    if "nnUNet_n_proc_DA" not in os.environ:
+        spare = (os.cpu_count() or 1) - 2
+        os.environ["nnUNet_n_proc_DA"] = "0" if device.type == "cpu" else str(max(min(spare, 12), 0))
+
+
+def _set_seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _make_trainer(
+    plans: dict[str, Any],
+    configuration: str,
+    fold: Fold,
+    dataset_json: dict[str, Any],
+    device: torch.device,
+    resume: bool,
+) -> nnUNetTrainerMedT:
+    # The constructor of nnU-Net's trainer prints what the log file holds as well.
+    with contextlib.redirect_stdout(io.StringIO()):
+        trainer = nnUNetTrainerMedT({**plans, "continue_training": resume}, configuration, fold, dataset_json, device)
+        trainer.initialize()
+    return trainer
+
+
+def _set_length(trainer: nnUNetTrainerMedT, options: TrainingOptions) -> None:
+    if options.time_budget is not None or options.epochs is not None:
+        trainer.set_length(options.epochs, options.time_budget)
+
+
+@contextlib.contextmanager
+def _console_to(folder: Path) -> Iterator[None]:
+    """Send what nnU-Net prints to console.txt in the fold's folder; the progress bar is on standard error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "console.txt").open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        yield
+
+
+@contextlib.contextmanager
+def _interrupt_on_termination() -> Iterator[None]:
+    """Treat SIGTERM, which schedulers send before they kill, as Ctrl-C, so that a checkpoint is written."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        # Signals can be caught in the main thread only; as a library call elsewhere there is nothing to do.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,250 @@
+"""The trainer: nnU-Net's, with the plan's schedule, gates that are freed later, and checkpoints that are data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import nn
+from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import atomic_path
+from medt_pipeline.network import gate_parameters
+from medt_pipeline.planning.rules.schedule import Schedule
+from medt_pipeline.training.logger import PlainLogger
+from medt_pipeline.training.progress import TrainingProgress
+from medt_pipeline.training.schedule import ClockLR, TrainingClock
+
+UNLIMITED_EPOCHS = 1_000_000
+"""Epochs of a training that a time budget ends."""
+
+
+class BudgetSpentError(Exception):
+    """The time budget is spent: leaves nnU-Net's training loop, which has no other way out."""
+
+
+class nnUNetTrainerMedT(nnUNetTrainer):
+    """Trains what MedTPlans.json says: AdamW with warm-up, a schedule sized to the data, nnU-Net's augmentation.
+
+    Nothing of nnU-Net's loop is copied; its hooks are extended. The arguments are nnU-Net's; `set_length` and
+    `show_progress` refine a training before it starts.
+    """
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int | str,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008  (nnU-Net's signature)
+    ) -> None:
+        # nnU-Net pops this key from the caller's dictionary and fails where it is missing.
+        plans = {"continue_training": False, **plans}
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        # The parent notes the arguments of its own __init__ by name; these are the ones a checkpoint needs.
+        self.my_init_kwargs = {
+            "plans": plans,
+            "configuration": configuration,
+            "fold": fold,
+            "dataset_json": dataset_json,
+            "device": str(device),
+        }
+        self.logger = PlainLogger(self.logger)
+        settings = self.configuration_manager.configuration.get("medt", {}).get("schedule")
+        if settings is None:
+            raise UserError(
+                f"Configuration {configuration!r} of {plans['plans_name']} has no training schedule; "
+                "plan again with medt_plan_and_preprocess."
+            )
+        self.schedule = Schedule(**settings)
+        self.initial_lr = self.schedule.learning_rate
+        self.weight_decay = self.schedule.weight_decay
+        self.num_iterations_per_epoch = self.schedule.iterations_per_epoch
+        self.num_val_iterations_per_epoch = self.schedule.validation_iterations_per_epoch
+        self.save_every = 5
+        arguments = self.configuration_manager.network_arch_init_kwargs
+        self.enable_deep_supervision = bool(arguments.get("deep_supervision", False))
+        self.clock = TrainingClock(self.num_iterations_per_epoch, self.schedule.warmup_epochs, self.schedule.epochs)
+        self.set_length(self.schedule.epochs, None)
+        self.progress: TrainingProgress | None = None
+
+    def set_length(self, epochs: int | None, budget: float | None) -> None:
+        """End after `epochs`, or after `budget` seconds of training, or after what comes first of both."""
+        self.num_epochs = epochs if epochs is not None else UNLIMITED_EPOCHS
+        self.clock.epochs, self.clock.budget = self.num_epochs, budget
+
+    def show_progress(self, quiet: bool = False) -> None:
+        """Show a progress bar while training."""
+        self.progress = TrainingProgress(self.clock, f"fold {self.fold}", quiet)
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """Make the planned network; its heads for deep supervision follow the plan, their use the argument."""
+        network = get_network_from_plans(
+            configuration_manager.network_arch_class_name,
+            configuration_manager.network_arch_init_kwargs,
+            configuration_manager.network_arch_init_kwargs_req_import,
+            num_input_channels,
+            num_output_channels,
+            allow_init=True,
+        )
+        _use_deep_supervision(network, enable_deep_supervision)
+        return network
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """Switch the outputs of deep supervision on or off, whatever the network."""
+        _use_deep_supervision(self._plain_network(), enabled and self.enable_deep_supervision)
+
+    def _get_deep_supervision_scales(self) -> list[list[float]] | None:
+        if self.enable_deep_supervision and "strides" not in self.configuration_manager.network_arch_init_kwargs:
+            return [[0.5**level] * 2 for level in range(len(self._plain_network().heads.convs))]
+        return super()._get_deep_supervision_scales()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
+        """AdamW over all parameters, the gates included, and the clock's learning rate."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+        return optimizer, ClockLR(optimizer, self.initial_lr, self.clock)
+
+    def on_train_epoch_start(self) -> None:
+        """Free the gates once the schedule says so; by epoch, so that a resumed training does the same."""
+        trainable = self.current_epoch >= self.schedule.gates_fixed_epochs
+        for gates in gate_parameters(self._plain_network()):
+            gates.requires_grad_(trainable)
+        self.clock.iteration = self.current_epoch * self.num_iterations_per_epoch
+        super().on_train_epoch_start()
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One step with the learning rate of the moment.
+
+        Raises:
+            BudgetSpentError: the time is up.
+        """
+        if self.clock.budget_is_spent():
+            raise BudgetSpentError
+        self.lr_scheduler.step()
+        result = super().train_step(batch)
+        self.clock.iteration += 1
+        if self.progress is not None:
+            self.progress.after_step(float(result["loss"]), self.current_epoch)
+        return result
+
+    def on_epoch_end(self) -> None:
+        """Keep the pseudo Dice for the display, then nnU-Net's bookkeeping and checkpoints."""
+        if self.progress is not None:
+            self.progress.dice = self.logger.get_value("ema_fg_dice", step=-1)
+        super().on_epoch_end()
+
+    def run_training(self) -> None:
+        """Train to the end, to the end of the budget, or until interrupted.
+
+        Raises:
+            KeyboardInterrupt: after checkpoint_latest.pth was written, from which the training goes on.
+        """
+        self.clock.start()
+        try:
+            super().run_training()
+        except BudgetSpentError:
+            self.logger.keep_epochs(self.current_epoch)
+            self.on_train_end()
+        except KeyboardInterrupt:
+            self._save_interrupted()
+            raise
+        finally:
+            if self.progress is not None:
+                self.progress.close()
+        self.logger.plot_progress_png(self.output_folder, force=True)
+
+    def _save_interrupted(self) -> None:
+        """Write a checkpoint that begins the unfinished epoch again."""
+        if self.optimizer is None:
+            return
+        self.logger.keep_epochs(self.current_epoch)
+        # The parent notes the epoch after the one that has just ended.
+        self.current_epoch -= 1
+        self.save_checkpoint(str(Path(self.output_folder) / "checkpoint_latest.pth"))
+        self.current_epoch += 1
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write nnU-Net's checkpoint atomically, with the training time beside it."""
+        self.my_init_kwargs["medt_seconds"] = self.clock.elapsed()
+        with atomic_path(Path(filename)) as temporary:
+            super().save_checkpoint(str(temporary))
+
+    def load_checkpoint(self, filename_or_checkpoint: str | dict[str, Any]) -> None:
+        """Go on from a checkpoint; reading it runs no code.
+
+        Raises:
+            UserError: the file is broken, or was written by stock nnU-Net and holds more than data.
+        """
+        if not self.was_initialized:
+            self.initialize()
+        checkpoint = filename_or_checkpoint
+        if not isinstance(checkpoint, dict):
+            checkpoint = read_checkpoint(Path(checkpoint), self.device)
+        self._plain_network().load_state_dict(checkpoint["network_weights"])
+        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+        self.logger.load_checkpoint(checkpoint["logging"])
+        self._best_ema = checkpoint["_best_ema"]
+        self.current_epoch = checkpoint["current_epoch"]
+        self.inference_allowed_mirroring_axes = checkpoint["inference_allowed_mirroring_axes"]
+        self.clock.seconds = float(checkpoint["init_args"].get("medt_seconds", 0.0))
+        self.logger.keep_epochs(self.current_epoch)
+
+    def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
+        """Write to the log file only: the console shows the progress bar."""
+        super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
+
+    def plot_network_architecture(self) -> None:
+        """Do nothing: nnU-Net's drawing needs a package that is no longer maintained."""
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Predict and score the held-out cases of this fold in this process (nnU-Net starts eight for it)."""
+        from medt_pipeline.training.validation import validate_fold
+
+        self.set_deep_supervision_enabled(False)
+        validate_fold(self, save_probabilities)
+        self.set_deep_supervision_enabled(True)
+
+    def _plain_network(self) -> nn.Module:
+        network = self.network
+        if isinstance(network, DistributedDataParallel):
+            network = network.module
+        return network._orig_mod if isinstance(network, OptimizedModule) else network
+
+
+def read_checkpoint(file: Path, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint as data.
+
+    Raises:
+        UserError: the file is missing, broken, or holds more than data.
+    """
+    try:
+        return torch.load(file, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing; train the fold first.") from None
+    # A truncated or foreign file raises whatever zip and pickle make of it.
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{file} is not a checkpoint of medt_train ({reason}); delete it and train the fold again."
+        ) from error
+
+
+def _use_deep_supervision(network: nn.Module, enabled: bool) -> None:
+    # nnU-Net's networks keep the switch in their decoder.
+    holder = network.decoder if hasattr(network, "decoder") else network
+    holder.deep_supervision = enabled

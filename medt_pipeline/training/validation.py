@@ -1,0 +1,103 @@
+"""Prediction and scoring of the held-out cases of a fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from nnunetv2.evaluation.evaluate_predictions import save_summary_json
+from nnunetv2.utilities.json_export import recursive_fix_for_json_export
+
+from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
+from medt_pipeline.core.progress import progress
+from medt_pipeline.evaluation.folder import FolderScores, evaluate_folder
+from medt_pipeline.evaluation.tables import to_csv, to_json
+from medt_pipeline.training.case_prediction import make_predictor, predict_probabilities
+
+if TYPE_CHECKING:
+    from medt_pipeline.training.trainer import nnUNetTrainerMedT
+
+
+def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> FolderScores:
+    """Predict the held-out cases of the trainer's fold into its folder `validation` and score them.
+
+    Writes a mask a case, medt_scores.csv and .json, and summary.json as nnU-Net writes it.
+
+    Args:
+        trainer: with its trained network, deep supervision switched off.
+        save_probabilities: also write CASE.npz with the class probabilities, as nnU-Net names and shapes them.
+    """
+    folder = make_folder(Path(trainer.output_folder) / "validation")
+    predictor = make_predictor(
+        trainer.network,
+        trainer.plans_manager,
+        trainer.configuration_name,
+        trainer.dataset_json,
+        type(trainer).__name__,
+        trainer.inference_allowed_mirroring_axes,
+        trainer.device,
+    )
+    _, cases = trainer.do_split()
+    dataset = trainer.dataset_class(trainer.preprocessed_dataset_folder, list(cases))
+    writer = trainer.plans_manager.image_reader_writer_class()
+    quiet = trainer.progress is None or trainer.progress.bar.disable
+    for case in progress(cases, "validation", len(cases), "case", quiet):
+        image, _, _, properties = dataset.load_case(case)
+        labels, probabilities = predict_probabilities(predictor, image[:], properties)
+        if save_probabilities:
+            with atomic_path(folder / f"{case}.npz") as temporary:
+                np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
+        with atomic_path(folder / f"{case}{trainer.dataset_json['file_ending']}") as temporary:
+            writer.write_seg(labels, str(temporary), properties)
+    references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
+    return score_validation(references, folder, cases, trainer.dataset_json)
+
+
+def score_validation(
+    references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any]
+) -> FolderScores:
+    """Score the predicted `cases` and write the tables beside them."""
+    scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases)
+    write_text(predictions / "medt_scores.csv", to_csv(scores))
+    write_json(predictions / "medt_scores.json", to_json(scores))
+    with atomic_path(predictions / "summary.json") as temporary:
+        save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))
+    return scores
+
+
+def _nnunet_summary(scores: FolderScores, references: Path, predictions: Path, ending: str) -> dict[str, Any]:
+    """The scores in the form of nnU-Net's summary.json, for its tools."""
+    value_of = {one.label: one.value for one in scores.classes}
+    by_case: dict[str, dict[int, dict[str, float]]] = {}
+    for row in scores.images:
+        counts = row.counts
+        by_case.setdefault(row.image, {})[value_of[row.label]] = {
+            "Dice": row.scores.dice,
+            "IoU": row.scores.iou,
+            "FP": counts.fp,
+            "TP": counts.tp,
+            "FN": counts.fn,
+            "TN": counts.tn,
+            "n_pred": counts.fp + counts.tp,
+            "n_ref": counts.fn + counts.tp,
+        }
+    names = ("Dice", "IoU", "FP", "TP", "FN", "TN", "n_pred", "n_ref")
+    mean = {
+        value: {name: float(np.nanmean([case[value][name] for case in by_case.values()])) for name in names}
+        for value in value_of.values()
+    }
+    summary = {
+        "metric_per_case": [
+            {
+                "metrics": metrics,
+                "prediction_file": str(predictions / f"{case}{ending}"),
+                "reference_file": str(references / f"{case}{ending}"),
+            }
+            for case, metrics in by_case.items()
+        ],
+        "mean": mean,
+        "foreground_mean": {name: float(np.mean([of_class[name] for of_class in mean.values()])) for name in names},
+    }
+    recursive_fix_for_json_export(summary)
+    return summary
