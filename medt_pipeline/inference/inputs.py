@@ -1,0 +1,63 @@
+"""Images that a person hands in, and the arrays that the model wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import IMAGE_ENDINGS, list_images, read_image
+
+SPACING_WITHOUT_UNIT = (999.0, 1.0, 1.0)
+"""What nnU-Net's reader of natural images says of every image."""
+
+
+def list_inputs(source: Path) -> list[Path]:
+    """The images to predict: `source` itself, or all images directly in it.
+
+    Raises:
+        UserError: there is nothing readable, or two images would get a mask of the same name.
+    """
+    if not source.exists():
+        raise UserError(f"{source} does not exist; check the spelling.")
+    if source.is_file():
+        if source.suffix.lower() not in IMAGE_ENDINGS:
+            raise UserError(f"{source} does not end in any of {', '.join(IMAGE_ENDINGS)}.")
+        return [source]
+    images = list_images(source)
+    if not images:
+        endings = sorted({path.suffix for path in source.iterdir() if path.is_file()}) or ["no files"]
+        raise UserError(
+            f"{source} holds no images that can be read ({', '.join(IMAGE_ENDINGS)}), but: {', '.join(endings[:6])}."
+        )
+    by_name: dict[str, Path] = {}
+    for image in images:
+        other = by_name.setdefault(image.stem, image)
+        if other is not image:
+            raise UserError(f"{other.name} and {image.name} would both get the mask {image.stem}.png; rename one.")
+    return images
+
+
+def read_input(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image for a model of `channels` channels.
+
+    A gray image is repeated for a model of colour images; a colour image that is gray in truth serves a gray model.
+
+    Returns:
+        The picture as read, (H, W) or (H, W, 3), and the array for nnU-Net, (channels, 1, H, W) float32.
+
+    Raises:
+        UserError: it cannot be read or has colours that a gray model does not know.
+    """
+    picture = read_image(path)
+    planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+    if len(planes) == 1 and channels == 3:
+        planes = np.repeat(planes, 3, axis=0)
+    elif len(planes) == 3 and channels == 1:
+        if (planes != planes[:1]).any():
+            raise UserError(f"{path} is a colour image, but the model was trained on gray images.")
+        planes = planes[:1]
+    if len(planes) != channels:
+        raise UserError(f"{path} has {len(planes)} channels, but the model was trained on {channels}.")
+    return picture, planes[:, None].astype(np.float32)
