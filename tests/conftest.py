@@ -1,14 +1,22 @@
-"""What all tests share: the real data sets."""
+"""What all tests share: the real data sets, and a small drawn data set that is converted, planned and trained once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from medt_pipeline.core.workspace import Workspace
+
 _REPOSITORY = Path(__file__).resolve().parent.parent
+
+DATASET_ID = 901
+DATASET_NAME = "Dataset901_Drawn"
+SIZE = (64, 96)
 
 
 @pytest.fixture
@@ -22,3 +30,77 @@ def real_data() -> Callable[[str], Path]:
         return root / name
 
     return folder
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn data set in a workspace of its own.
+
+    Attributes:
+        source: images/, masks/ and test/ as drawn.
+        root: the workspace folder.
+    """
+
+    source: Path
+    root: Path
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace.locate(self.root)
+
+    @property
+    def preprocessed(self) -> Path:
+        return self.workspace.preprocessed / DATASET_NAME
+
+    def copy(self, target: Path) -> Drawn:
+        """The same in another folder, for tests that change files."""
+        shutil.copytree(self.root, target)
+        return Drawn(self.source, target)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees or leaves variables of nnU-Net or ours, which `Workspace.activate` sets."""
+    names = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", "nnUNet_extTrainer", "nnUNet_n_proc_DA")
+    for name in (*names, "MEDT_WORKSPACE", "MEDT_ATTENTION_BACKEND"):
+        # setenv first, so that monkeypatch restores what the test itself sets.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    yield
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Ten drawn histology images of five patients, converted."""
+    from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
+    from medt_pipeline.dataset_conversion.target import Target
+    from medt_pipeline.demo.drawing import write_drawn_set
+
+    folder = tmp_path_factory.mktemp("drawn")
+    write_drawn_set(folder / "source", "histology", 5, 2, SIZE, seed=3)
+    drawn = Drawn(folder / "source", folder / "workspace")
+    facts = FolderOptions(labels="background=0,gland=255", groups=r"^(p\d+)")
+    convert(drawn.source / "images", drawn.source / "masks", Target(drawn.workspace, DATASET_ID, "Drawn"), facts)
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def planned(converted: Drawn) -> Drawn:
+    """The same, planned and preprocessed."""
+    from medt_pipeline.planning.run import plan_and_preprocess
+
+    plan_and_preprocess(DATASET_ID, converted.workspace.activate(), "cpu", quiet=True)
+    return converted
+
+
+@pytest.fixture(scope="session")
+def trained(planned: Drawn) -> Drawn:
+    """The same, with fold 0 and fold 1 of MedT trained for two epochs."""
+    import torch
+
+    from medt_pipeline.training.run import TrainingOptions, train_fold
+
+    for fold in (0, 1):
+        options = TrainingOptions(epochs=2, quiet=True)
+        train_fold(DATASET_ID, fold, planned.workspace.activate(), torch.device("cpu"), options=options)
+    return planned

@@ -57,11 +57,11 @@ def _train(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
     from medt_pipeline.planning.architectures import configuration_name
     from medt_pipeline.training.device import choose_device
-    from medt_pipeline.training.run import TrainingOptions, parse_fold, train_fold
+    from medt_pipeline.training.run import Start, TrainingOptions, parse_fold, train_fold
 
     fold = parse_fold(options.fold)
     workspace = Workspace.locate(options.workspace).activate()
-    start = "resume" if options.resume else "restart" if options.restart else "new"
+    start: Start = "resume" if options.resume else "restart" if options.restart else "new"
     try:
         result = train_fold(
             options.dataset,

@@ -68,7 +68,7 @@ def summarise_intensities(cases: Sequence[IntensityCounts]) -> dict[str, float]:
     mean = float((values * weights).sum())
 
     def percentile(percent: float) -> float:
-        return float(values[min(np.searchsorted(cumulated, percent / 100), len(values) - 1)])
+        return float(values[min(int(np.searchsorted(cumulated, percent / 100)), len(values) - 1)])
 
     return {
         "mean": mean,

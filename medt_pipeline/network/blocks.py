@@ -145,5 +145,5 @@ class AxialBranch(nn.Module):
         return maps
 
 
-def _relu_of_enlarged(x: Tensor, size: Size) -> Tensor:
-    return F.relu(F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False))
+def _relu_of_enlarged(x: Tensor, size: Sequence[int]) -> Tensor:
+    return F.relu(F.interpolate(x, size=list(size), mode="bilinear", align_corners=False))

@@ -48,23 +48,28 @@ class LoGo(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         topology = logo_topology(self.image_size)
         self.grid = topology.grid
-        common = {"base_width": base_width, "blocks": blocks, "heads": heads, "form": form}
         self.global_branch = AxialBranch(
             input_channels,
             topology.global_branch,
             base_width // 2,
-            position=self.global_position,
+            base_width,
+            blocks,
+            heads,
+            self.global_position,
+            form,
             bottom=False,
-            **common,
         )
         # The published code makes the local stem as wide as the global branch ends, 64 channels; that is kept.
         self.local_branch = AxialBranch(
             input_channels,
             topology.local_branch,
             4 * base_width,
-            position=self.local_position,
+            base_width,
+            blocks,
+            heads,
+            self.local_position,
+            form,
             bottom=True,
-            **common,
         )
         self.fusion = nn.Conv2d(base_width, base_width, kernel_size=3, padding=1)
         self.heads = SegmentationHeads(self.global_branch.output_channels, num_classes, deep_supervision)

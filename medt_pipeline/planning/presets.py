@@ -23,7 +23,9 @@ class Preset:
         max_reduction: how much smaller than the original images may be trained.
         folds: folds of the cross-validation.
         batch_size: patches a step.
-        max_share_of_pixels_per_step: share of all pixels of the data set that one step may see (nnU-Net's 5 %).
+        max_share_of_pixels_per_step: share of all pixels of the data set that one step may see. nnU-Net caps it at
+            5 % for patches that are small parts of images; patches that show whole images need more than two for batch
+            normalisation in sets of some dozen images.
         steps_for_100_cases: training steps for a set of 100 cases; grows with the square root of the cases.
         min_steps: fewest training steps.
         max_steps: most training steps.

@@ -18,7 +18,7 @@ class TrainingProgress:
     """
 
     def __init__(self, clock: TrainingClock, description: str, quiet: bool = False) -> None:
-        self.clock = clock
+        self.clock, self.quiet = clock, quiet
         self.loss: float | None = None
         self.dice: float | None = None
         self.bar = tqdm(

@@ -27,6 +27,7 @@ from medt_pipeline.planning.run import SPLITS_FILE
 from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 Fold = int | Literal["all"]
+Start = Literal["new", "resume", "restart"]
 
 TRAINER = "nnUNetTrainerMedT"
 MANIFEST = "medt_run.json"
@@ -87,7 +88,7 @@ def train_fold(
     device: torch.device,
     configuration: str = "2d",
     options: TrainingOptions = TrainingOptions(),
-    start: Literal["new", "resume", "restart"] = "new",
+    start: Start = "new",
 ) -> FoldResult:
     """Train one fold, or go on with it, and score its held-out cases.
 
@@ -166,7 +167,7 @@ def _require_fold(preprocessed: Path, fold: Fold) -> str:
     return content_hash(splits)
 
 
-def _prepare_folder(folder: Path, fold: Fold, start: str) -> None:
+def _prepare_folder(folder: Path, fold: Fold, start: Start) -> None:
     trained = (folder / FINAL).exists()
     begun = trained or (folder / LATEST).exists() or (folder / "checkpoint_best.pth").exists()
     if start == "restart":

@@ -23,7 +23,7 @@ class TrainingClock:
 
     Attributes:
         iterations_per_epoch: training steps an epoch.
-        warmup_epochs: epochs of warm-up.
+        warmup_share: share of the training that is warm-up; a share, so that a short time budget has its warm-up too.
         epochs: epochs after which the training ends.
         budget: seconds after which the training ends; None for no limit. With a budget the learning rate follows the
             time, so that it has come down when the time is up, whatever a step takes.
@@ -32,7 +32,7 @@ class TrainingClock:
     """
 
     iterations_per_epoch: int
-    warmup_epochs: int
+    warmup_share: float
     epochs: int
     budget: float | None = None
     seconds: float = 0.0
@@ -56,9 +56,10 @@ class TrainingClock:
 
     def warmup(self) -> float:
         """Share of the warm-up that is done, 0 to 1."""
-        if not self.warmup_epochs:
+        if not self.warmup_share:
             return 1.0
-        return min((self.iteration + 1) / (self.warmup_epochs * self.iterations_per_epoch), 1.0)
+        # Never zero, or the first step would teach nothing.
+        return min(max(self.progress() / self.warmup_share, 0.01), 1.0)
 
     def budget_is_spent(self) -> bool:
         """Whether the time is up."""

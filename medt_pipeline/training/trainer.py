@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path
 from medt_pipeline.network import gate_parameters
+from medt_pipeline.network.heads import SegmentationHeads
 from medt_pipeline.planning.rules.schedule import Schedule
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.progress import TrainingProgress
@@ -48,14 +49,14 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         plans = {"continue_training": False, **plans}
         super().__init__(plans, configuration, fold, dataset_json, device)
         # The parent notes the arguments of its own __init__ by name; these are the ones a checkpoint needs.
-        self.my_init_kwargs = {
+        self.my_init_kwargs: dict[str, Any] = {
             "plans": plans,
             "configuration": configuration,
             "fold": fold,
             "dataset_json": dataset_json,
             "device": str(device),
         }
-        self.logger = PlainLogger(self.logger)
+        self.logger: PlainLogger = PlainLogger(self.logger)
         settings = self.configuration_manager.configuration.get("medt", {}).get("schedule")
         if settings is None:
             raise UserError(
@@ -70,7 +71,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.save_every = 5
         arguments = self.configuration_manager.network_arch_init_kwargs
         self.enable_deep_supervision = bool(arguments.get("deep_supervision", False))
-        self.clock = TrainingClock(self.num_iterations_per_epoch, self.schedule.warmup_epochs, self.schedule.epochs)
+        warmup = self.schedule.warmup_epochs / self.schedule.epochs
+        self.clock = TrainingClock(self.num_iterations_per_epoch, warmup, self.schedule.epochs)
         self.set_length(self.schedule.epochs, None)
         self.progress: TrainingProgress | None = None
 
@@ -109,7 +111,9 @@ class nnUNetTrainerMedT(nnUNetTrainer):
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         if self.enable_deep_supervision and "strides" not in self.configuration_manager.network_arch_init_kwargs:
-            return [[0.5**level] * 2 for level in range(len(self._plain_network().heads.convs))]
+            heads = self._plain_network().get_submodule("heads")
+            levels = len(heads.convs) if isinstance(heads, SegmentationHeads) else 1
+            return [[0.5**level] * 2 for level in range(levels)]
         return super()._get_deep_supervision_scales()
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
@@ -246,5 +250,5 @@ def read_checkpoint(file: Path, device: torch.device) -> dict[str, Any]:
 
 def _use_deep_supervision(network: nn.Module, enabled: bool) -> None:
     # nnU-Net's networks keep the switch in their decoder.
-    holder = network.decoder if hasattr(network, "decoder") else network
-    holder.deep_supervision = enabled
+    holder = network.get_submodule("decoder") if hasattr(network, "decoder") else network
+    setattr(holder, "deep_supervision", enabled)  # noqa: B010  (a plain attribute, which nn.Module's types hide)

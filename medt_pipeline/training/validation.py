@@ -41,7 +41,7 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> Folde
     _, cases = trainer.do_split()
     dataset = trainer.dataset_class(trainer.preprocessed_dataset_folder, list(cases))
     writer = trainer.plans_manager.image_reader_writer_class()
-    quiet = trainer.progress is None or trainer.progress.bar.disable
+    quiet = trainer.progress is None or trainer.progress.quiet
     for case in progress(cases, "validation", len(cases), "case", quiet):
         image, _, _, properties = dataset.load_case(case)
         labels, probabilities = predict_probabilities(predictor, image[:], properties)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from medt_pipeline.dataset_conversion import writer
-from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
-from medt_pipeline.dataset_conversion.target import Target
 from PIL import Image
 
 from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.dataset_conversion import writer
+from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
+from medt_pipeline.dataset_conversion.target import Target
 
 from .drawn import draw_folder, files_of, load, picture, save, square
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medt_pipeline.dataset_conversion import glas
-from medt_pipeline.dataset_conversion.target import Target
 
 from medt_pipeline.core.cases import read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.dataset_conversion import glas
+from medt_pipeline.dataset_conversion.target import Target
 
 from .drawn import draw_glas, files_of, load, save, square
 

@@ -10,13 +10,13 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
-from medt_pipeline.dataset_conversion.label_mapping import DeclaredLabel, FoundValues, decide_labels, parse_labels
-from medt_pipeline.dataset_conversion.target import Target
 from PIL import Image
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
+from medt_pipeline.dataset_conversion.label_mapping import DeclaredLabel, FoundValues, decide_labels, parse_labels
+from medt_pipeline.dataset_conversion.target import Target
 
 from .drawn import blocks, load, picture, save
 

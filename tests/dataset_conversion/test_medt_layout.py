@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medt_pipeline.dataset_conversion import medt_layout
-from medt_pipeline.dataset_conversion.target import Target
 
 from medt_pipeline.core.cases import read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.dataset_conversion import medt_layout
+from medt_pipeline.dataset_conversion.target import Target
 
 from .drawn import files_of, load, picture, save, square
 

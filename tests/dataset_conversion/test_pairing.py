@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from medt_pipeline.core.errors import UserError
 from medt_pipeline.dataset_conversion.case_names import unique_case_names
 from medt_pipeline.dataset_conversion.groups import declared_groups
 from medt_pipeline.dataset_conversion.pairing import pair, split_shared_folder
-
-from medt_pipeline.core.errors import UserError
 
 
 def paths(*names: str) -> list[Path]:

@@ -8,9 +8,9 @@ import sys
 from importlib import import_module
 
 import pytest
-from medt_pipeline.dataset_conversion import registry
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.dataset_conversion import registry
 
 
 @pytest.mark.parametrize("source", registry.SOURCES, ids=lambda source: source.key)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
+from medt_pipeline.core.manifest import content_hash, environment
+
+
+def test_a_file_is_complete_or_untouched(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        assert temporary.suffix == ".png"
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_comes_back_and_broken_json_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, "ü"], "a": None})
+    assert list(read_json(tmp_path / "a.json")) == ["b", "a"]
+    (tmp_path / "a.json").write_text('{"b": ')
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match="is missing"):
+        read_json(tmp_path / "b.json")
+
+
+def test_folders_and_files_in_the_wrong_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="is a file, but a folder of masks"):
+        require_folder(tmp_path / "file", "masks")
+    with pytest.raises(UserError, match="does not exist"):
+        require_folder(tmp_path / "nowhere", "masks")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match="a file is in the way"):
+            make_folder(folder)
+
+
+def test_hashes_do_not_depend_on_order_and_the_environment_names_versions() -> None:
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1}) != content_hash({"a": 2, "b": 1})
+    assert environment()["packages"]["nnunetv2"].startswith("2.8")

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.planning.memory_model import estimate_training_memory
+from medt_pipeline.planning.run import plan_and_preprocess
+from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
+
+
+@pytest.fixture(scope="module")
+def plans(planned: Drawn) -> dict:
+    return json.loads((planned.preprocessed / "MedTPlans.json").read_text())
+
+
+def test_every_decision_stands_in_the_plans_with_its_reason(plans: dict) -> None:
+    decisions = plans["medt"]["decisions"]
+    assert {"patch size and resolution", "batch size", "training length"} <= {one["name"] for one in decisions}
+    for decision in decisions:
+        assert decision["reason"].endswith(".")
+        assert decision["facts"]
+        module, function = decision["rule"].split(".")
+        rules = __import__(f"medt_pipeline.planning.rules.{module}", fromlist=[function])
+        assert callable(getattr(rules, function))
+
+
+@pytest.mark.parametrize("configuration", ["2d", "2d_logo", "2d_gated", "2d_axial", "2d_unet"])
+def test_stock_nnunet_reads_the_plans_and_makes_every_network(plans: dict, configuration: str) -> None:
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    settings = PlansManager(plans).get_configuration(configuration)
+    network = get_network_from_plans(
+        settings.network_arch_class_name,
+        settings.network_arch_init_kwargs,
+        settings.network_arch_init_kwargs_req_import,
+        3,
+        2,
+        deep_supervision=False,
+    )
+    assert network(torch.zeros(2, 3, *settings.patch_size)).shape == (2, 2, *settings.patch_size)
+    assert settings.data_identifier == "MedTPlans_2d"
+    assert settings.preprocessor_class.__name__ == "DefaultPreprocessor"
+
+
+def test_preprocessed_arrays_equal_stock_nnunets(planned: Drawn, plans: dict) -> None:
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    raw = planned.workspace.raw / DATASET_NAME
+    manager = PlansManager(plans)
+    dataset_json = json.loads((raw / "dataset.json").read_text())
+    case = "p02_1"
+    image, labels, _ = DefaultPreprocessor(verbose=False).run_case(
+        [str(raw / "imagesTr" / f"{case}_0000.png")],
+        str(raw / "labelsTr" / f"{case}.png"),
+        manager,
+        manager.get_configuration("2d"),
+        dataset_json,
+    )
+    stored_image, stored_labels, _, properties = nnUNetDatasetBlosc2(
+        str(planned.preprocessed / "MedTPlans_2d")
+    ).load_case(case)
+    assert np.array_equal(stored_image[:], image)
+    assert np.array_equal(stored_labels[:], labels)
+    assert len(properties["class_locations"][1]) > 0
+
+
+def test_patients_are_not_split(planned: Drawn) -> None:
+    splits = json.loads((planned.preprocessed / "splits_final.json").read_text())
+    assert len(splits) == 5
+    for split in splits:
+        assert not {case[:3] for case in split["train"]} & {case[:3] for case in split["val"]}
+
+
+def test_planning_again_gives_the_same_files(planned: Drawn, tmp_path: Path) -> None:
+    again = planned.copy(tmp_path / "again")
+    before = (again.preprocessed / "MedTPlans.json").read_bytes()
+    plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True)
+    assert (again.preprocessed / "MedTPlans.json").read_bytes() == before
+    assert not list(again.preprocessed.glob("*.part"))
+
+
+def test_own_folds_are_kept_and_said(planned: Drawn, tmp_path: Path) -> None:
+    again = planned.copy(tmp_path / "again")
+    cases = sorted(
+        path.name[: -len("_0000.png")] for path in (again.workspace.raw / DATASET_NAME / "imagesTr").iterdir()
+    )
+    own = [{"train": cases[2:], "val": cases[:2]}, {"train": cases[:2], "val": cases[2:]}]
+    (again.preprocessed / "splits_final.json").write_text(json.dumps(own))
+    summary = plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True)
+    assert json.loads((again.preprocessed / "splits_final.json").read_text()) == own
+    assert any("Kept the 2 folds" in note for note in summary.notes)
+
+
+def test_folds_of_other_cases_are_replaced(planned: Drawn, tmp_path: Path) -> None:
+    again = planned.copy(tmp_path / "again")
+    (again.preprocessed / "splits_final.json").write_text('[{"train": ["gone"], "val": ["p01_0"]}]')
+    plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True)
+    assert len(json.loads((again.preprocessed / "splits_final.json").read_text())) == 5
+
+
+def test_less_memory_gives_smaller_batches_or_patches(converted: Drawn, tmp_path: Path) -> None:
+    lean = converted.copy(tmp_path / "lean")
+    shutil.rmtree(lean.workspace.preprocessed, ignore_errors=True)
+    plan_and_preprocess(DATASET_ID, lean.workspace.activate(), "cpu", memory_gb=0.12, quiet=True)
+    settings = json.loads((lean.preprocessed / "MedTPlans.json").read_text())["configurations"]["2d"]
+    assert np.prod(settings["patch_size"]) < 64 * 96
+
+
+def test_memory_is_that_of_the_saved_tensors() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # Saved: the input, and the output of the ReLU (once, although two operators need it).
+    saved = 4 * 5 * 16 * 24 * (3 + 8)
+    assert estimate_training_memory(lambda: _remade(network), 3, (16, 24), 5) == 4 * 4 * parameters + saved
+
+
+def _remade(network: torch.nn.Module) -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "sentence"),
+    [
+        (lambda raw: (raw / "dataset.json").unlink(), "dataset.json is missing"),
+        (lambda raw: (raw / "dataset.json").write_text("{"), "is not valid JSON"),
+        (lambda raw: (raw / "labelsTr" / "p01_0.png").unlink(), "1 label maps are missing"),
+        (lambda raw: (raw / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken"), "Case p01_0 cannot be read"),
+        (lambda raw: (raw / "imagesTr" / "p01_0_0000.png").unlink(), "says numTraining 10, but imagesTr holds 9"),
+    ],
+)
+def test_broken_raw_data_is_named(converted: Drawn, tmp_path: Path, break_it, sentence: str) -> None:
+    broken = converted.copy(tmp_path / "broken")
+    break_it(broken.workspace.raw / DATASET_NAME)
+    with pytest.raises(UserError, match=sentence):
+        plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
+
+
+def test_undeclared_labels_are_named(converted: Drawn, tmp_path: Path) -> None:
+    from medt_pipeline.core.images import write_png
+
+    broken = converted.copy(tmp_path / "broken")
+    write_png(broken.workspace.raw / DATASET_NAME / "labelsTr" / "p01_0.png", np.full((64, 96), 255, np.uint8))
+    with pytest.raises(UserError, match=r"p01_0.png holds the values \[255\]"):
+        plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
