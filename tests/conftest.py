@@ -52,9 +52,12 @@ class Drawn:
     def preprocessed(self) -> Path:
         return self.workspace.preprocessed / DATASET_NAME
 
-    def copy(self, target: Path) -> Drawn:
-        """The same in another folder, for tests that change files."""
-        shutil.copytree(self.root, target)
+    def copy(self, target: Path, *left_out: str) -> Drawn:
+        """The same in another folder, for tests that change files, without the folders `left_out`.
+
+        The workspace is shared by the session, so a later stage's files may be there already.
+        """
+        shutil.copytree(self.root, target, ignore=shutil.ignore_patterns(*left_out))
         return Drawn(self.source, target)
 
 

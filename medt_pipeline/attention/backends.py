@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from medt_pipeline.attention import numba_cpu
+from medt_pipeline.attention.operators import axial_attention_fused
 from medt_pipeline.attention.reference import axial_attention_reference
 
 VARIABLE = "MEDT_ATTENTION_BACKEND"
@@ -30,7 +35,10 @@ class Backend:
     why_not: Callable[[Tensor, Tensor, Tensor, Tensor | None], str | None]
 
 
-BACKENDS = (Backend("reference", axial_attention_reference, lambda q, k, v, relative: None),)
+BACKENDS = (
+    Backend("numba", axial_attention_fused, numba_cpu.why_not),
+    Backend("reference", axial_attention_reference, lambda q, k, v, relative: None),
+)
 """In order of preference: the first that can serve the inputs is taken."""
 
 
@@ -72,5 +80,14 @@ def axial_attention(
         scales: (3, heads).
         backend: name of the backend to force; None chooses by device, dtype and shape.
     """
-    chosen, _ = choose_backend(q, k, v, relative, backend)
+    chosen, passed_over = choose_backend(q, k, v, relative, backend)
+    if not torch.compiler.is_compiling():
+        _announce(chosen.name, tuple(passed_over.items()))
     return chosen.attention(q, k, v, relative, scales)
+
+
+@functools.cache
+def _announce(chosen: str, passed_over: tuple[tuple[str, str], ...]) -> None:
+    """Log a choice once."""
+    reasons = "".join(f"; not {name}: {reason}" for name, reason in passed_over)
+    logging.getLogger(__name__).info("attention backend: %s%s", chosen, reasons)

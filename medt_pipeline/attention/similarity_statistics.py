@@ -10,7 +10,7 @@ a sum of squares, so nothing cancels in float32 however large the mean is agains
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from torch import Tensor
 from medt_pipeline.attention.reference import gather_offsets
 
 
-class SimilarityStatistics(NamedTuple):
+@dataclass(frozen=True)
+class SimilarityStatistics:
     """Statistics over sequences and position pairs; rows are q·k, q·r, k·r (q·k alone without positions).
 
     Attributes:

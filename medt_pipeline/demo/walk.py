@@ -52,14 +52,16 @@ class DemoOptions:
     Attributes:
         patients: training patients a set.
         images_per_patient: images of each.
+        size: height and width of the images.
         folds: folds that are trained and averaged.
         seconds_per_fold: training time of each fold.
     """
 
     patients: int = 8
     images_per_patient: int = 4
+    size: tuple[int, int] = (96, 128)
     folds: int = 2
-    seconds_per_fold: float = 35.0
+    seconds_per_fold: float = 40.0
 
 
 def run_demo(
@@ -107,7 +109,7 @@ def _walk(
     options: DemoOptions,
 ) -> FolderScores:
     source = folder / one.kind
-    write_drawn_set(source, one.kind, options.patients, options.images_per_patient, seed=1)
+    write_drawn_set(source, one.kind, options.patients, options.images_per_patient, options.size, seed=1)
     say(f"$ medt_convert folder --images {source}/images --masks {source}/masks -d {one.dataset_id} -n {one.name} \\")
     say(f"      --labels background=0,{one.label}=255 --groups '{PATIENT}'")
     target = Target(workspace, one.dataset_id, one.name)

@@ -19,8 +19,13 @@ Form = Literal["published", "formula"]
 published code does, which divides the gates out again; "formula" scales the logits by 1/√d_k as the paper's equation
 says, so that the gates act, and normalises the sum of the two value sums."""
 
-INITIAL_GATES = (0.1, 0.1, 0.1, 1.0)
-"""Start values of the gates on q·r, k·r, Σ a·r^v and Σ a·v (published code)."""
+INITIAL_GATES: dict[Form, tuple[float, float, float, float]] = {
+    "published": (0.1, 0.1, 0.1, 1.0),
+    "formula": (1.0, 1.0, 1.0, 1.0),
+}
+"""Start values of the gates on q·r, k·r, Σ a·r^v and Σ a·v. The published 0.1 is divided out again by the normalisation
+behind it, so the published network starts with positions at full strength; in the formula, where gates act, 1 does that.
+Attention is all that mixes positions in these networks: GlaS at 96 × 128, one seed, 125 steps: Dice 0.75 against 0.71."""
 
 
 class AxialAttentionLayer(nn.Module):
@@ -74,7 +79,7 @@ class AxialAttentionLayer(nn.Module):
             self.relative = nn.Parameter(table)
         if position == "gated":
             shape = (4,) if form == "published" else (4, heads)
-            start = torch.tensor(INITIAL_GATES).reshape(4, *(1,) * (len(shape) - 1))
+            start = torch.tensor(INITIAL_GATES[form]).reshape(4, *(1,) * (len(shape) - 1))
             self.gates = nn.Parameter(start.expand(shape).clone())
         if form == "published":
             self.similarity_norm = SimilarityNorm(1 if position == "none" else 3, heads)

@@ -31,7 +31,7 @@ def shorten(drawn: Drawn, **schedule: int) -> None:
 @pytest.fixture
 def small(planned: Drawn, tmp_path: Path) -> Drawn:
     """A copy with two iterations an epoch and gates that are free from epoch 1 on."""
-    copy = planned.copy(tmp_path / "workspace")
+    copy = planned.copy(tmp_path / "workspace", "results")
     shorten(copy, epochs=3, gates_fixed_epochs=1)
     return copy
 
@@ -141,9 +141,8 @@ def test_gates_are_fixed_first_and_learn_later(small: Drawn, monkeypatch: pytest
 
     monkeypatch.setattr(nnUNetTrainerMedT, "on_epoch_end", note)
     train(small)
-    start = torch.tensor([0.1, 0.1, 0.1, 1.0])[:, None].expand_as(seen[0])
-    assert torch.equal(seen[0], start)
-    assert not torch.equal(seen[2], start)
+    assert torch.equal(seen[0], torch.ones_like(seen[0]))
+    assert not torch.equal(seen[2], seen[0])
 
 
 def test_a_time_budget_ends_the_training(small: Drawn) -> None:
@@ -200,11 +199,7 @@ def test_wrong_requests_are_answered(small: Drawn, arguments: dict, sentence: st
 
 
 def test_unplanned_and_unknown_data_sets_are_named(converted: Drawn, tmp_path: Path) -> None:
-    import shutil
-
-    raw_only = converted.copy(tmp_path / "raw_only")
-    shutil.rmtree(raw_only.workspace.preprocessed, ignore_errors=True)
-    shutil.rmtree(raw_only.workspace.results, ignore_errors=True)
+    raw_only = converted.copy(tmp_path / "raw_only", "preprocessed", "results")
     with pytest.raises(UserError, match="is not planned yet; run medt_plan_and_preprocess -d 901"):
         train(raw_only)
     with pytest.raises(UserError, match="no data set 555"):

@@ -1,0 +1,272 @@
+"""A SIMD register as a Numba type, and what the attention kernels do with it. Imports numba: import this module lazily.
+
+Written out rather than left to LLVM's vectoriser, which cannot see that the kernels' arrays do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.datamodel import PrimitiveModel
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, register_model
+
+LANE_BITS = 512
+"""Bits of a `Lanes`: two AVX2 or one AVX-512 register; LLVM splits it where registers are narrower."""
+
+
+EXP2 = {
+    bits: [math.log(2) ** power / math.factorial(power) for power in range(degree + 1)]
+    for bits, degree in ((32, 7), (64, 13))
+}
+"""Taylor coefficients of 2^x by bits; on [-1/2, 1/2] the polynomials' relative errors are 8e-9 and 6e-18."""
+
+
+class Lanes(types.Type):
+    """Numba type of a SIMD register of `scalar`."""
+
+    def __init__(self, scalar: types.Float) -> None:
+        self.scalar = scalar
+        self.count = LANE_BITS // scalar.bitwidth
+        super().__init__(name=f"Lanes({scalar})")
+
+
+@register_model(Lanes)
+class _LanesModel(PrimitiveModel):
+    def __init__(self, manager: Any, lanes: Lanes) -> None:
+        scalar = manager.lookup(lanes.scalar).get_value_type()
+        super().__init__(manager, lanes, ir.VectorType(scalar, lanes.count))
+
+
+@infer_global(operator.add)
+@infer_global(operator.sub)
+@infer_global(operator.mul)
+@infer_global(operator.truediv)
+class _Arithmetic(AbstractTemplate):
+    def generic(self, args: tuple[Any, ...], kws: Any) -> Any:
+        if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
+            return signature(args[0], *args)
+        return None
+
+
+for _operator, _instruction in (
+    (operator.add, ir.IRBuilder.fadd),
+    (operator.sub, ir.IRBuilder.fsub),
+    (operator.mul, ir.IRBuilder.fmul),
+    (operator.truediv, ir.IRBuilder.fdiv),
+):
+
+    @lower_builtin(_operator, Lanes, Lanes)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any, instruction: Any = _instruction) -> Any:
+        return instruction(builder, *args)
+
+
+def _splat(builder: Any, scalar: Any, vector: Any) -> Any:
+    """All lanes of a register of type `vector` set to `scalar`."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
+
+
+def _muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, fused where the processor has it (`llvm.fma` would call a library function where it has not)."""
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    letter = "f32" if isinstance(a.type.element, ir.FloatType) else "f64"
+    function = builder.module.declare_intrinsic(f"llvm.fmuladd.v{a.type.count}{letter}", fnty=kind)
+    return builder.call(function, [a, b, c])
+
+
+def _address(builder: Any, pointer: Any, index: Any, vector: Any) -> Any:
+    first = builder.gep(pointer, [builder.mul(index, index.type(vector.count))])
+    return builder.bitcast(first, vector.as_pointer())
+
+
+@intrinsic
+def pointer(typing: Any, address: Any, zero: Any) -> Any:
+    """The integer `address` as a pointer to values of the type of `zero`."""
+    kind = types.CPointer(zero)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(kind))
+
+    return kind(types.int64, zero), generate
+
+
+@intrinsic
+def load(typing: Any, start: Any, index: Any) -> Any:
+    """Register number `index` behind the pointer `start`."""
+    lanes = Lanes(start.dtype)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = builder.load(_address(builder, args[0], args[1], context.get_value_type(lanes)))
+        value.align = start.dtype.bitwidth // 8
+        return value
+
+    return lanes(start, types.int64), generate
+
+
+@intrinsic
+def store(typing: Any, start: Any, index: Any, lanes: Any) -> Any:
+    """Write register number `index` behind the pointer `start`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        written = builder.store(args[2], _address(builder, args[0], args[1], args[2].type))
+        written.align = start.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(start, types.int64, lanes), generate
+
+
+@intrinsic
+def splat(typing: Any, scalar: Any) -> Any:
+    """All lanes set to `scalar`."""
+    lanes = Lanes(scalar)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _splat(builder, args[0], context.get_value_type(lanes))
+
+    return lanes(scalar), generate
+
+
+@intrinsic
+def muladd(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """A b + c for each lane."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _muladd(builder, *args)
+
+    return a(a, a, a), generate
+
+
+@intrinsic
+def maximum(typing: Any, a: Any, b: Any) -> Any:
+    """The larger for each lane; a NaN in `b` is passed on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, a), generate
+
+
+@intrinsic
+def exp2(typing: Any, x: Any) -> Any:
+    """2^x for x ≤ 0, within about one unit in the last place; below the smallest normal number: that number; NaN stays.
+
+    x = n + f with |f| ≤ 1/2: adding 1.5 · 2^mantissa leaves n in the lowest bits. 2^f is a polynomial; n is then added
+    to its exponent field.
+    """
+    bits = x.scalar.bitwidth
+    mantissa, lowest = (23, -126.0) if bits == 32 else (52, -1022.0)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = args[0].type
+        whole = ir.VectorType(ir.IntType(bits), vector.count)
+
+        def constant(value: float) -> Any:
+            return ir.Constant(vector, [value] * vector.count)
+
+        bounded = builder.select(builder.fcmp_ordered("<", args[0], constant(lowest)), constant(lowest), args[0])
+        shifter = constant(1.5 * 2.0**mantissa)
+        shifted = builder.fadd(bounded, shifter)
+        fraction = builder.fsub(bounded, builder.fsub(shifted, shifter))
+        value = constant(_rounded(EXP2[bits][-1], bits))
+        for coefficient in EXP2[bits][-2::-1]:
+            value = _muladd(builder, value, fraction, constant(_rounded(coefficient, bits)))
+        exponent = builder.shl(builder.bitcast(shifted, whole), ir.Constant(whole, [mantissa] * vector.count))
+        return builder.bitcast(builder.add(builder.bitcast(value, whole), exponent), vector)
+
+    return x(x), generate
+
+
+def _rounded(value: float, bits: int) -> float:
+    return float(np.float32(value)) if bits == 32 else value
+
+
+@intrinsic
+def total(typing: Any, lanes: Any) -> Any:
+    """Sum over the lanes, always in the same order."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = args[0]
+        while value.type.count > 1:
+            half = value.type.count // 2
+            whole = ir.VectorType(ir.IntType(32), half)
+            undefined = ir.Constant(value.type, ir.Undefined)
+            lower = builder.shuffle_vector(value, undefined, ir.Constant(whole, list(range(half))))
+            upper = builder.shuffle_vector(value, undefined, ir.Constant(whole, list(range(half, 2 * half))))
+            value = builder.fadd(lower, upper)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return lanes.scalar(lanes), generate
+
+
+def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    """Four registers of four values, transposed."""
+    index = ir.VectorType(ir.IntType(32), 4)
+
+    def shuffle(a: Any, b: Any, mask: list[int]) -> Any:
+        return builder.shuffle_vector(a, b, ir.Constant(index, mask))
+
+    low = [shuffle(rows[0], rows[1], [0, 4, 1, 5]), shuffle(rows[2], rows[3], [0, 4, 1, 5])]
+    high = [shuffle(rows[0], rows[1], [2, 6, 3, 7]), shuffle(rows[2], rows[3], [2, 6, 3, 7])]
+    return [shuffle(a, b, mask) for a, b in (low, high) for mask in ([0, 1, 4, 5], [2, 3, 6, 7])]
+
+
+def _row_address(builder: Any, memory: Any, starts: Any, lane: int, offset: Any, quad: Any) -> Any:
+    start = builder.load(builder.gep(starts, [ir.Constant(ir.IntType(64), lane)]))
+    return builder.bitcast(builder.gep(memory, [builder.add(start, offset)]), quad.as_pointer())
+
+
+@intrinsic
+def load_tile(typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
+    """Four consecutive positions as four registers: lane l of register p is memory[starts[l] + offset + p]."""
+    lanes = Lanes(memory.dtype)
+    tile = types.UniTuple(lanes, 4)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        quad = ir.VectorType(context.get_value_type(memory.dtype), 4)
+        positions: list[list[Any]] = [[], [], [], []]
+        for first in range(0, lanes.count, 4):
+            rows = []
+            for lane in range(first, first + 4):
+                rows.append(builder.load(_row_address(builder, args[0], args[1], lane, args[2], quad)))
+                rows[-1].align = memory.dtype.bitwidth // 8
+            for parts, part in zip(positions, _transpose(builder, rows), strict=True):
+                parts.append(part)
+        return context.make_tuple(builder, tile, [_joined(builder, parts) for parts in positions])
+
+    return tile(memory, starts, types.int64), generate
+
+
+def _joined(builder: Any, parts: list[Any]) -> Any:
+    """Registers one behind the other; their number is a power of two."""
+    while len(parts) > 1:
+        count = 2 * parts[0].type.count
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
+        parts = [builder.shuffle_vector(a, b, mask) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+@intrinsic
+def store_tile(
+    typing: Any, memory: Any, starts: Any, offset: Any, first: Any, second: Any, third: Any, last: Any
+) -> Any:
+    """The reverse of `load_tile`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        quad = ir.VectorType(args[3].type.element, 4)
+        undefined = ir.Constant(args[3].type, ir.Undefined)
+        for begin in range(0, args[3].type.count, 4):
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(range(begin, begin + 4)))
+            columns = [builder.shuffle_vector(register, undefined, mask) for register in args[3:]]
+            for lane, row in enumerate(_transpose(builder, columns), begin):
+                written = builder.store(row, _row_address(builder, args[0], args[1], lane, args[2], quad))
+                written.align = memory.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(memory, starts, types.int64, first, second, third, last), generate
