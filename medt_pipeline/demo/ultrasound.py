@@ -39,7 +39,7 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
         attenuation=rng.uniform(5, 14),
         gain=rng.uniform(-4, 4),
         dynamic_range=rng.uniform(42, 54),
-        lesion_contrast=rng.uniform(-16, -11),
+        lesion_contrast=rng.uniform(-24, -19),
     )
 
 
@@ -120,7 +120,7 @@ def _place_lesion(rng: np.random.Generator, probe: _Probe) -> Outline:
     beam = rng.uniform(-0.55, 0.55) * probe.scanner.half_angle
     radius = rng.uniform(0.5, 0.95) * probe.depth
     x, y = probe.to_image(np.array(beam), np.array(radius))
-    return draw_outline(rng, float(x), float(y), rng.uniform(0.12, 0.23), rng.uniform(0.55, 0.95), 0.12)
+    return draw_outline(rng, float(x), float(y), rng.uniform(0.20, 0.32), rng.uniform(0.6, 0.95), 0.12)
 
 
 def _tissue(rng: np.random.Generator, beams: np.ndarray, depths: np.ndarray, probe: _Probe) -> np.ndarray:

@@ -20,7 +20,7 @@ class PlainLogger(MetaLogger):
 
     def __init__(self, logger: MetaLogger) -> None:
         self.__dict__.update(logger.__dict__)
-        self._last_plot = 0.0
+        self._last_plot = time.monotonic()
 
     def log(self, key: str, value: Any, step: int) -> None:
         """Log `value` for epoch `step`; an epoch that is repeated after an interruption replaces its value."""
