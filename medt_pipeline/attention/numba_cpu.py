@@ -9,6 +9,7 @@ may be used from several threads at once and after a fork, and need no OpenMP or
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import warnings
 from collections import deque
@@ -30,13 +31,16 @@ DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 MOST_CHUNKS = 64
 MOST_PARTIALS = 2**23
 """Bound of chunks × gradient entries, 64 MiB: the chunks' parts of the table's gradient."""
+_INSTALLED = importlib.util.find_spec("numba") is not None
 PIECES = 4
 """Pieces of work for each thread: where something else takes one core's time, the others do more of them."""
 
 
-@torch.compiler.assume_constant_result
 def import_problem() -> str | None:
     """Why numba cannot be imported, with one warning; None if it can."""
+    if torch.compiler.is_compiling():
+        # An import cannot be traced; and a decorator of torch.compiler would import torch._dynamo, two seconds' work.
+        return None if _INSTALLED else "numba is not installed"
     return _try_import()
 
 

@@ -27,7 +27,7 @@ class _CaseFacts:
     box_shape: tuple[int, int]
     spacing: tuple[float, ...]
     foreground: list[IntensityCounts | None]
-    everything: list[IntensityCounts | None]
+    everything: list[IntensityCounts | None]  # of all pixels, counted only where there is no foreground
 
 
 def extract_fingerprint(names: list[str], read_case: ReadCase, threads: int, quiet: bool = False) -> Mapping:
@@ -78,12 +78,13 @@ def _case_facts(name: str, image: np.ndarray, labels: np.ndarray, spacing: tuple
         )
     rng = np.random.default_rng(1234)
     foreground = labels[0] > 0
+    empty = not foreground.any()
     return _CaseFacts(
         (image.shape[2], image.shape[3]),
         nonzero_box_shape(image[:, 0]),
         tuple(float(value) for value in spacing),
         [count_intensities(channel[foreground], rng) for channel in image],
-        [count_intensities(channel, rng) for channel in image],
+        [count_intensities(channel, rng) if empty else None for channel in image],
     )
 
 

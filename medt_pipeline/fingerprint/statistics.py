@@ -44,8 +44,8 @@ def count_intensities(pixels: np.ndarray, rng: np.random.Generator) -> Intensity
     pixels = pixels.ravel()
     if not pixels.size:
         return None
-    if pixels.min() >= 0 and pixels.max() < 65536 and (pixels == np.floor(pixels)).all():
-        counts = np.bincount(pixels.astype(np.int64))
+    if pixels.min() >= 0 and pixels.max() < 65536 and ((whole := pixels.astype(np.uint16)) == pixels).all():
+        counts = np.bincount(whole)
         values = np.flatnonzero(counts)
         return IntensityCounts(values.astype(float), counts[values] / pixels.size)
     if pixels.size > MAX_SAMPLED_PIXELS:

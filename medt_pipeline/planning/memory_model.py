@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,29 @@ COPIES_OF_PARAMETERS = 4
 """Weights, gradients and the two moments of AdamW."""
 
 
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes of one training step.
+
+    Attributes:
+        parameters: weights, gradients and optimizer state.
+        saved: what is kept for backward; grows in proportion to the batch.
+        batch_size: patches a step.
+    """
+
+    parameters: int
+    saved: int
+    batch_size: int
+
+    def largest_batch(self, memory: float) -> int:
+        """The most patches that fit into `memory` bytes."""
+        return max(int((memory - self.parameters) // (self.saved / self.batch_size)), 0)
+
+
 def estimate_training_memory(
     build_network: Callable[[], nn.Module], input_channels: int, patch_size: tuple[int, int], batch_size: int
-) -> int:
-    """Bytes that one training step needs: parameters with their optimizer state, and what is saved for backward.
+) -> TrainingMemory:
+    """Estimate the memory of one training step.
 
     The network runs once on the meta device, where tensors have shapes but no data, and each storage that autograd
     saves is counted once. On that device the attention's reference backend runs, which keeps length × length maps:
@@ -42,4 +62,5 @@ def estimate_training_memory(
 
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
         network.train()(x)
-    return COPIES_OF_PARAMETERS * parameters + sum(size for size, _ in saved.values())
+    total = sum(size for size, _ in saved.values())
+    return TrainingMemory(COPIES_OF_PARAMETERS * parameters, total, batch_size)

@@ -14,7 +14,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.network.topology import Size, logo_topology
 from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT
 from medt_pipeline.planning.decisions import Decision
-from medt_pipeline.planning.memory_model import estimate_training_memory
+from medt_pipeline.planning.memory_model import TrainingMemory, estimate_training_memory
 from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE, choose_batch_size
 from medt_pipeline.planning.rules.resolution import SIDE_STEP, Resolution, choose_resolution
@@ -51,6 +51,7 @@ class MedTPlanner(ExperimentPlanner):
         self.device_kind = device_kind
         self.memory_gb = gpu_memory_target_in_gb or self.preset.memory_gb[device_kind]
         self.decisions: list[Decision] = []
+        self._fitting: dict[Size, int] = {}
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
         self._resolution: Resolution | None = None
 
@@ -132,7 +133,7 @@ class MedTPlanner(ExperimentPlanner):
             decision = choose_resolution((height, width), pixels, self.preset.max_reduction)
             patch_size = decision.value.patch_size
             smallest = patch_size == (SIDE_STEP, SIDE_STEP)
-            if _is_workable(patch_size) and (smallest or self._fitting_batch(patch_size, MIN_BATCH_SIZE)):
+            if _is_workable(patch_size) and (smallest or self._fitting_batch(patch_size) >= MIN_BATCH_SIZE):
                 self.decisions.append(decision)
                 return decision.value
             if pixels < SIDE_STEP**2:
@@ -148,17 +149,17 @@ class MedTPlanner(ExperimentPlanner):
             patch_size[0] * patch_size[1],
             dataset_pixels,
             self.preset.max_share_of_pixels_per_step,
-            self._fitting_batch(patch_size, self.preset.batch_size),
+            self._fitting_batch(patch_size),
         )
 
-    def _fitting_batch(self, patch_size: Size, wanted: int) -> int:
-        """The largest batch up to `wanted` that trains within the memory target; 0 if not even two patches do."""
-        needs = {size: self._estimate_memory(patch_size, size) for size in (MIN_BATCH_SIZE, MIN_BATCH_SIZE + 1)}
-        a_patch = needs[MIN_BATCH_SIZE + 1] - needs[MIN_BATCH_SIZE]
-        spare = self.memory_gb * 1e9 - needs[MIN_BATCH_SIZE]
-        return 0 if spare < 0 else min(MIN_BATCH_SIZE + int(spare // a_patch), wanted)
+    def _fitting_batch(self, patch_size: Size) -> int:
+        """The largest batch that trains within the memory target; 0 if no patch does."""
+        if patch_size not in self._fitting:
+            memory = self._estimate_memory(patch_size, MIN_BATCH_SIZE)
+            self._fitting[patch_size] = memory.largest_batch(self.memory_gb * 1e9)
+        return self._fitting[patch_size]
 
-    def _estimate_memory(self, patch_size: Size, batch_size: int) -> int:
+    def _estimate_memory(self, patch_size: Size, batch_size: int) -> TrainingMemory:
         from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
         plan = ARCHITECTURES[DEFAULT].plan(patch_size)

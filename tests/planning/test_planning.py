@@ -116,14 +116,16 @@ def test_less_memory_gives_smaller_batches_or_patches(converted: Drawn, tmp_path
 
 
 def test_memory_is_that_of_the_saved_tensors() -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = sum(parameter.numel() for parameter in _small_network().parameters())
     # Saved: the input, and the output of the ReLU (once, although two operators need it).
     saved = 4 * 5 * 16 * 24 * (3 + 8)
-    assert estimate_training_memory(lambda: _remade(network), 3, (16, 24), 5) == 4 * 4 * parameters + saved
+    memory = estimate_training_memory(_small_network, 3, (16, 24), 5)
+    assert (memory.parameters, memory.saved) == (4 * 4 * parameters, saved)
+    assert memory.largest_batch(memory.parameters + memory.saved) == 5
+    assert memory.largest_batch(10) == 0
 
 
-def _remade(network: torch.nn.Module) -> torch.nn.Module:
+def _small_network() -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
 
 

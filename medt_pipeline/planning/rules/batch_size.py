@@ -23,9 +23,9 @@ def choose_batch_size(
     by_share = round(dataset_pixels * max_share / patch_pixels)
     value = max(min(wanted, by_share, fitting), MIN_BATCH_SIZE)
     limits = {
+        "the preset": wanted,
         f"at most {max_share:.0%} of all pixels in a step": by_share,
         "the memory target": fitting,
-        "the preset": wanted,
     }
     binding = min(limits, key=lambda name: limits[name])
     reason = f"Set by {binding}." if limits[binding] >= value else f"{binding} asks for less than the least of {value}."
