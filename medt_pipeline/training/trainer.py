@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +183,20 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.current_epoch += 1
 
     def save_checkpoint(self, filename: str) -> None:
-        """Write nnU-Net's checkpoint atomically, with the training time beside it."""
+        """Write nnU-Net's checkpoint atomically, with the training time beside it.
+
+        Raises:
+            OSError: it cannot be written, for example because the disk is full.
+        """
         self.my_init_kwargs["medt_seconds"] = self.clock.elapsed()
         with atomic_path(Path(filename)) as temporary:
-            super().save_checkpoint(str(temporary))
+            try:
+                super().save_checkpoint(str(temporary))
+            except RuntimeError as error:
+                # torch's writer of zip files reports a full disk as a failed check of its own.
+                if "inline_container" in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), filename) from error
+                raise
 
     def load_checkpoint(self, filename_or_checkpoint: str | dict[str, Any]) -> None:
         """Go on from a checkpoint; reading it runs no code.

@@ -206,6 +206,16 @@ def test_unplanned_and_unknown_data_sets_are_named(converted: Drawn, tmp_path: P
         train_fold(555, 0, raw_only.workspace.activate(), CPU)
 
 
+def test_a_full_disk_is_an_error_of_the_disk(small: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments, **options) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        train(small, epochs=1)
+    assert not list((small.workspace.results / MODEL / "fold_0").glob("*.p*th*"))
+
+
 def test_a_broken_checkpoint_is_named(small: Drawn) -> None:
     folder = small.workspace.results / MODEL / "fold_0"
     folder.mkdir(parents=True)
