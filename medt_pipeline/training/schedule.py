@@ -41,8 +41,9 @@ class TrainingClock:
     _started: float | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Begin to count seconds."""
-        self._started = self.now()
+        """Begin to count seconds; once begun, calling it again changes nothing."""
+        if self._started is None:
+            self._started = self.now()
 
     def elapsed(self) -> float:
         """Seconds of training, earlier sessions included."""

