@@ -68,7 +68,9 @@ def summarise_intensities(cases: Sequence[IntensityCounts]) -> dict[str, float]:
     mean = float((values * weights).sum())
 
     def percentile(percent: float) -> float:
-        return float(values[min(int(np.searchsorted(cumulated, percent / 100)), len(values) - 1)])
+        # A share that is met exactly must not be missed by the rounding of its sum.
+        place = int(np.searchsorted(cumulated, percent / 100 - 1e-9))
+        return float(values[min(place, len(values) - 1)])
 
     return {
         "mean": mean,
