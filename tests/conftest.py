@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from medt_pipeline.core.workspace import Workspace
+
+# No test asserts a time, so hypothesis must not either: a busy machine would fail it.
+settings.register_profile("medt", deadline=None)
+settings.load_profile("medt")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
