@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("medt_demo"), metavar="DIR", help="default: medt_demo"
     )
-    parser.add_argument("--seconds-per-fold", type=float, metavar="S", help="default: 28 and 50 for the two sets")
+    parser.add_argument("--seconds-per-fold", type=float, metavar="S", help="default: 24 and 54 for the two sets")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
     return run(parser, _demo, arguments)
 

@@ -45,8 +45,8 @@ class DemoSet:
 
 
 SETS = (
-    DemoSet("histology", 901, "DrawnHistology", "gland", 28),
-    DemoSet("ultrasound", 902, "DrawnUltrasound", "lesion", 50),
+    DemoSet("histology", 901, "DrawnHistology", "gland", 24),
+    DemoSet("ultrasound", 902, "DrawnUltrasound", "lesion", 54),
 )
 
 
