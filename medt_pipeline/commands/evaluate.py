@@ -8,14 +8,12 @@ from pathlib import Path
 
 from medt_pipeline.commands import _run
 
-CSV_FILE, JSON_FILE = "medt_scores.csv", "medt_scores.json"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score a folder of masks; exit status 1 if references were left out with --allow-missing."""
     parser = _run.make_parser(
         "Score a folder of predicted masks against ground truth: Dice, IoU, precision and recall per image and class.\n"
-        f"Writes {CSV_FILE} and {JSON_FILE}, and prints a table.",
+        "Writes medt_scores.csv and medt_scores.json, and prints a table.",
         "medt_evaluate -g test/labels -p predicted_masks",
     )
     parser.add_argument("-g", "--ground-truth", type=Path, required=True, metavar="DIR", help="folder of true masks")
@@ -29,16 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from medt_pipeline.core.files import make_folder, write_json, write_text
+    from medt_pipeline.core.files import make_folder
     from medt_pipeline.evaluation.folder import evaluate_folder
-    from medt_pipeline.evaluation.tables import to_csv, to_json, to_text
+    from medt_pipeline.evaluation.tables import to_text, write_scores
 
     scores = evaluate_folder(options.ground_truth, options.predictions, options.labels, options.allow_missing)
-    output = make_folder(options.output or options.predictions)
-    write_text(output / CSV_FILE, to_csv(scores))
-    write_json(output / JSON_FILE, to_json(scores))
+    table, everything = write_scores(scores, make_folder(options.output or options.predictions))
     print(to_text(scores))
-    print(f"Written: {output / CSV_FILE}, {output / JSON_FILE}")
+    print(f"Written: {table}, {everything}")
     return _run.PARTLY if scores.missing else _run.SUCCESS
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import make_folder, write_json, write_text
+from medt_pipeline.core.files import make_folder, write_json
 from medt_pipeline.core.images import list_images, read_mask, write_png
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
 from medt_pipeline.dataset_conversion.target import Target
 from medt_pipeline.demo.drawing import Kind, write_drawn_set
 from medt_pipeline.evaluation.folder import FolderScores, evaluate_folder
-from medt_pipeline.evaluation.tables import to_csv, to_json
+from medt_pipeline.evaluation.tables import write_scores
 from medt_pipeline.inference.models import find_model
 from medt_pipeline.inference.predict import PredictionOptions, predict_images
 from medt_pipeline.planning.run import plan_and_preprocess
@@ -147,8 +147,7 @@ def _predict_and_score(
     write_overlays(test / "images", masks, masks / "overlays", labels, {1: one.label})
     say(f"$ medt_evaluate -g {labels} -p {masks}")
     scores = evaluate_folder(labels, masks)
-    write_text(masks / "medt_scores.csv", to_csv(scores))
-    write_json(masks / "medt_scores.json", to_json(scores))
+    write_scores(scores, masks)
     everything = sum(float((read_mask(path) > 0).mean()) for path in labels.iterdir()) / len(scores.image_names)
     say(
         f"{len(scores.image_names)} images of patients that no fold has seen, {len(model.folds)} folds averaged: "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from medt_pipeline import __version__
+from medt_pipeline.core.files import write_json, write_text
 from medt_pipeline.evaluation.folder import ClassScores, FolderScores, list_names
 from medt_pipeline.evaluation.metrics import EMPTY_CONVENTION, Case, Scores
 
@@ -67,6 +69,14 @@ def to_json(scores: FolderScores) -> dict[str, Any]:
             for row in scores.images
         ],
     }
+
+
+def write_scores(scores: FolderScores, folder: Path) -> tuple[Path, Path]:
+    """Write medt_scores.csv and medt_scores.json into `folder`, atomically; returns both paths."""
+    table, everything = folder / "medt_scores.csv", folder / "medt_scores.json"
+    write_text(table, to_csv(scores))
+    write_json(everything, to_json(scores))
+    return table, everything
 
 
 def to_text(scores: FolderScores) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 from nnunetv2.evaluation.evaluate_predictions import save_summary_json
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
-from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
+from medt_pipeline.core.files import atomic_path, make_folder
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.folder import FolderScores, evaluate_folder
-from medt_pipeline.evaluation.tables import to_csv, to_json
+from medt_pipeline.evaluation.tables import write_scores
 from medt_pipeline.training.case_prediction import make_predictor, predict_probabilities
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def score_validation(
 ) -> FolderScores:
     """Score the predicted `cases` and write the tables beside them."""
     scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases)
-    write_text(predictions / "medt_scores.csv", to_csv(scores))
-    write_json(predictions / "medt_scores.json", to_json(scores))
+    write_scores(scores, predictions)
     with atomic_path(predictions / "summary.json") as temporary:
         save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))
     return scores
