@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.progress import progress
 from medt_pipeline.fingerprint.statistics import (
     IntensityCounts,
     count_intensities,
@@ -47,12 +47,12 @@ def extract_fingerprint(names: list[str], read_case: ReadCase, threads: int, qui
     """
     with ThreadPoolExecutor(threads) as pool:
         facts = list(
-            tqdm(
+            progress(
                 pool.map(lambda name: _case_facts(name, *read_case(name)), names),
-                desc="Fingerprint",
+                "Fingerprint",
                 total=len(names),
                 unit="case",
-                disable=quiet,
+                quiet=quiet,
             )
         )
     _require_equal_channels(names, facts)

@@ -9,9 +9,9 @@ from typing import Any
 
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from tqdm import tqdm
 
 from medt_pipeline.core.files import make_folder
+from medt_pipeline.core.progress import progress
 
 
 def preprocess(
@@ -52,7 +52,7 @@ def preprocess(
 
     try:
         with ThreadPoolExecutor(threads) as pool:
-            list(tqdm(pool.map(process, dataset), desc="Preprocess ", total=len(dataset), unit="case", disable=quiet))
+            list(progress(pool.map(process, dataset), "Preprocess ", len(dataset), "case", quiet))
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
