@@ -12,13 +12,10 @@ import torch
 from torch import Tensor
 
 from medt_pipeline.attention import numba_cpu
-from medt_pipeline.attention.operators import axial_attention_fused
+from medt_pipeline.attention.operators import Attention, in_one_precision, make_attention
 from medt_pipeline.attention.reference import axial_attention_reference
 
 VARIABLE = "MEDT_ATTENTION_BACKEND"
-
-Attention = Callable[[Tensor, Tensor, Tensor, "Tensor | None", Tensor], "tuple[Tensor, Tensor | None]"]
-
 
 @dataclass(frozen=True)
 class Backend:
@@ -27,37 +24,37 @@ class Backend:
     Attributes:
         name: how argument and environment variable call it.
         attention: the function; same signature and meaning as `axial_attention_reference`.
-        why_not: for q, k, v, relative: the reason why it cannot serve them, or None if it can.
+        why_not: the reason why it cannot serve a given `qkv`, or None if it can.
     """
 
     name: str
     attention: Attention
-    why_not: Callable[[Tensor, Tensor, Tensor, Tensor | None], str | None]
+    why_not: Callable[[Tensor], str | None]
 
+
+_numba = make_attention("numba", numba_cpu.forward, numba_cpu.backward, "cpu", tuple(numba_cpu.DTYPES), mixed=False)
 
 BACKENDS = (
-    Backend("numba", axial_attention_fused, numba_cpu.why_not),
-    Backend("reference", axial_attention_reference, lambda q, k, v, relative: None),
+    Backend("numba", in_one_precision(_numba), numba_cpu.why_not),
+    Backend("reference", axial_attention_reference, lambda qkv: None),
 )
 """In order of preference: the first that can serve the inputs is taken."""
 
 
-def choose_backend(
-    q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, name: str | None = None
-) -> tuple[Backend, dict[str, str]]:
-    """Pick the backend for these inputs, and say for each one passed over why.
+def choose_backend(qkv: Tensor, name: str | None = None) -> tuple[Backend, dict[str, str]]:
+    """Pick the backend for this input, and say for each one passed over why.
 
     `name`, else the environment variable MEDT_ATTENTION_BACKEND, forces one.
 
     Raises:
-        ValueError: no backend has the forced name, or it cannot serve the inputs.
+        ValueError: no backend has the forced name, or it cannot serve the input.
     """
     forced = name or os.environ.get(VARIABLE)
     passed_over: dict[str, str] = {}
     for backend in BACKENDS:
         if forced and backend.name != forced:
             continue
-        reason = backend.why_not(q, k, v, relative)
+        reason = backend.why_not(qkv)
         if reason is None:
             return backend, passed_over
         passed_over[backend.name] = reason
@@ -68,22 +65,30 @@ def choose_backend(
 
 
 def axial_attention(
-    q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor, backend: str | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Attention along one axis; arguments and results as `axial_attention_reference` describes them.
+    qkv: Tensor,
+    relative: Tensor | None,
+    scales: Tensor,
+    d_k: int,
+    joined: bool = False,
+    backend: str | None = None,
+) -> Tensor:
+    """Attention along one axis; arguments and result as `axial_attention_reference` describes them.
 
     Args:
-        q: queries (sequences, heads, d_k, L).
-        k: keys, shaped like `q`.
-        v: values (sequences, heads, d_v, L).
+        qkv: (cases, lines, heads, 2 d_k + d_v, L), with any strides; the result lies in memory in the same order.
         relative: table (2 d_k + d_v, 2 L - 1), or None.
-        scales: (3, heads).
-        backend: name of the backend to force; None chooses by device, dtype and shape.
+        scales: (5, heads), or (1, heads) without positions.
+        d_k: channels of a query.
+        joined: whether to add the two value sums.
+        backend: name of the backend to force; None chooses by device and dtype.
+
+    Returns:
+        (cases, lines, parts, heads, d_v, L).
     """
-    chosen, passed_over = choose_backend(q, k, v, relative, backend)
+    chosen, passed_over = choose_backend(qkv, backend)
     if not torch.compiler.is_compiling():
         _announce(chosen.name, tuple(passed_over.items()))
-    return chosen.attention(q, k, v, relative, scales)
+    return chosen.attention(qkv, relative, scales, d_k, joined)
 
 
 @functools.cache

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medt_pipeline.attention.memory_order import dense_strides, empty_result
+
 if TYPE_CHECKING:
     from medt_pipeline.attention.numba_layout import Sizes
 
@@ -59,12 +61,12 @@ def _try_import() -> str | None:
     return None
 
 
-def why_not(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None) -> str | None:
-    """The reason why this backend cannot serve the inputs, or None. Second derivatives are the reference's alone."""
-    if q.device.type != "cpu":
-        return f"runs on cpu, got {q.device.type}"
-    if not q.dtype.is_floating_point or q.element_size() == 1:
-        return f"computes in float32 and float64, got {q.dtype}"
+def why_not(qkv: Tensor) -> str | None:
+    """The reason why this backend cannot serve the input, or None. Second derivatives are the reference's alone."""
+    if qkv.device.type != "cpu":
+        return f"runs on cpu, got {qkv.device.type}"
+    if not qkv.dtype.is_floating_point or qkv.element_size() == 1:
+        return f"computes in float32 and float64, got {qkv.dtype}"
     return import_problem()
 
 
@@ -77,71 +79,66 @@ class _Job(NamedTuple):
     keep: tuple[Tensor, _Array, _Array]
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Both value sums, as `axial_attention_reference`; without positions the second is empty."""
+def forward(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool) -> Tensor:
+    """The value sums, as `axial_attention_reference`."""
     from medt_pipeline.attention import numba_kernels
 
-    of_values = v.new_empty(v.shape)
-    of_positions = v.new_empty(v.shape if relative is not None else 0)
-    if v.numel():
-        job = _prepare(q, v, relative, scales, entries=0)
-        second = of_positions if relative is not None else of_values
-        _run(numba_kernels.forward, job, (q, k, v, of_values, second))
-    return of_values, of_positions
+    result = empty_result(qkv, relative, d_k, joined)
+    if result.numel():
+        job = _prepare(qkv, relative, scales, d_k, joined, entries=0)
+        _run(numba_kernels.forward, job, (qkv, result[:, :, 0], result[:, :, -1]))
+    return result
 
 
 def backward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    relative: Tensor | None,
-    scales: Tensor,
-    grad_values: Tensor,
-    grad_positions: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v, relative (empty without positions) and scales."""
+    qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of qkv, relative (empty without positions) and scales."""
     from medt_pipeline.attention import numba_kernels
 
-    grads = q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
-    columns, heads = 2 * q.shape[-1] - 1, q.shape[1]
-    of_table = (2 * q.shape[2] + v.shape[2]) * columns
-    sums = np.zeros(of_table + 3 * heads)
-    if v.numel():
-        job = _prepare(q, v, relative, scales, entries=sums.size)
-        second = grad_positions if relative is not None else grad_values
-        _run(numba_kernels.backward, job, (q, k, v, grad_values, second, *grads))
+    grad_qkv = torch.empty_strided(qkv.shape, dense_strides(qkv), dtype=qkv.dtype)
+    columns, heads, channels = 2 * qkv.shape[4] - 1, qkv.shape[2], qkv.shape[3]
+    of_table = channels * columns
+    sums = np.zeros(of_table + 5 * heads)
+    if grad.numel():
+        job = _prepare(qkv, relative, scales, d_k, joined, entries=sums.size)
+        _run(numba_kernels.backward, job, (qkv, grad[:, :, 0], grad[:, :, -1], grad_qkv))
         sums = job.partials.sum(0)  # by numpy, whose order does not depend on a number of threads
-    sums = sums.astype(DTYPES[q.dtype])
+    sums = sums.astype(DTYPES[qkv.dtype])
     grad_relative = sums[:of_table].reshape(-1, columns) if relative is not None else sums[:0]
-    grad_scales = sums[of_table:].reshape(3, heads)[: scales.shape[0]]
-    return *grads, torch.from_numpy(grad_relative.copy()), torch.from_numpy(grad_scales.copy())
+    grad_scales = sums[of_table:].reshape(5, heads)[: scales.shape[0]]
+    return grad_qkv, torch.from_numpy(grad_relative.copy()), torch.from_numpy(grad_scales.copy())
 
 
-def _prepare(q: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor, entries: int) -> _Job:
+def _prepare(
+    qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, entries: int
+) -> _Job:
     """Cut the work and allot scratch and, for `entries` sums over all rows, partial sums."""
     from medt_pipeline.attention.numba_layout import BYTES, Sizes, places
 
-    sequences, heads, d_k, length = q.shape
-    dtype = DTYPES[q.dtype]
-    at = places(d_k, v.shape[2], length)
-    lanes = BYTES // q.element_size()
-    blocks = -(-sequences * heads // lanes)
+    cases, lines, heads, channels, length = qkv.shape
+    dtype = DTYPES[qkv.dtype]
+    at = places(d_k, channels - 2 * d_k, length)
+    lanes = BYTES // qkv.element_size()
+    blocks = -(-cases * lines * heads // lanes)
     chunks = min(blocks, MOST_CHUNKS, max(1, MOST_PARTIALS // max(entries, 1)))
     scales = scales.contiguous()
-    table = np.zeros((0 if relative is None else relative.shape[0], at.offset_stride), dtype)
+    table = np.zeros((0 if relative is None else channels, at.offset_stride), dtype)
     if relative is not None:
         table[:, : 2 * length - 1] = relative.numpy()
         table[d_k : 2 * d_k, : 2 * length - 1] = table[d_k : 2 * d_k, 2 * length - 2 :: -1].copy()
     scratch = np.zeros(min(torch.get_num_threads(), chunks) * at.end * lanes, dtype)
     partials = np.zeros((chunks if entries else 0, entries))
     sizes = Sizes(
-        sequences=sequences,
+        cases=cases,
+        lines=lines,
         heads=heads,
         d_k=d_k,
-        d_v=v.shape[2],
+        d_v=channels - 2 * d_k,
         length=length,
         lanes=lanes,
         positions=int(relative is not None),
+        joined=int(joined),
         chunks=chunks,
         scales=scales.data_ptr(),
         table=_address(table),

@@ -26,6 +26,7 @@ from medt_pipeline.attention.numba_steps import (
     add_to_table_from_keys,
     products,
     sums,
+    table_products,
     table_sums,
 )
 
@@ -44,8 +45,7 @@ def _cached(function: Callable[..., Any]) -> Any:
 @njit(**INNER)
 def _logits(zero, w, t, at, sizes, i):
     """Logits of queries i…i+3 in base 2, to `at.weights`."""
-    terms, d_k = 3 if sizes.positions else 1, sizes.d_k
-    products(zero, w, t, at.weights, at.q_scaled, at.k, at.q_position, 0, at.k_position, d_k, d_k, terms, at, i)
+    products(zero, w, t, at.weights, at.q_scaled, at.k, at.q_position, at.k_position, sizes.d_k, sizes.positions, at, i)
 
 
 @njit(**INNER)
@@ -67,64 +67,89 @@ def _exponentials(zero, w, row, at):
 
 @njit(**INNER)
 def _forward_queries(zero, w, t, at, sizes, i):
-    """Both value sums of queries i…i+3."""
+    """Both value sums of queries i…i+3, times their scales."""
     _logits(zero, w, t, at, sizes, i)
     for g in range(GROUP):
-        store(w, at.group + g, _exponentials(zero, w, at.weights + g * at.key_stride, at))
+        store(w, at.group + g, _exponentials(zero, w, at.weights + g * at.stride, at))
+    s3, s4 = load(w, at.scales + 3), load(w, at.scales + 4)
     sums(zero, w, at.of_values, at.weights, at.v, sizes.d_v, at, i)
     if sizes.positions:
         table_sums(zero, w, t, at.of_positions, at.weights, 2 * sizes.d_k, sizes.d_v, at, i)
     for c in range(sizes.d_v):
         for g in range(GROUP):
-            here, inverse = c * at.query_stride + i + g, load(w, at.group + g)
-            store(w, at.of_values + here, load(w, at.of_values + here) * inverse)
-            store(w, at.of_positions + here, load(w, at.of_positions + here) * inverse)
+            here, inverse = c * at.stride + i + g, load(w, at.group + g)
+            of_values = load(w, at.of_values + here) * (s3 * inverse)
+            of_positions = load(w, at.of_positions + here) * (s4 * inverse)
+            store(w, at.of_values + here, of_values + of_positions if sizes.joined else of_values)
+            store(w, at.of_positions + here, of_positions)
 
 
 @njit(**INNER)
-def _grad_logits(zero, w, row, grad_row, at):
-    """From a row of logits and of the weights' gradients: the weights and the logits' gradients, in place."""
-    inverse = _exponentials(zero, w, row, at)
-    mean = splat(zero)
+def _weighted_sum(zero, w, p, x, at):
+    """Σ_j p[j] x[j], in runs of `RUN`."""
+    summed = splat(zero)
     for begin in range(0, at.length, RUN):
         part = splat(zero)
         for j in range(begin, min(begin + RUN, at.length)):
-            part = muladd(load(w, row + j), load(w, grad_row + j), part)
-        mean = mean + part
-    mean = mean * inverse
+            part = muladd(load(w, p + j), load(w, x + j), part)
+        summed = summed + part
+    return summed
+
+
+@njit(**INNER)
+def _grad_logits(zero, w, row, at, positions):
+    """From rows of logits and of the weights' gradients: the weights and the logits' gradients, in place.
+
+    Adds to `at.sums` what the query contributes to the gradients of the scales of the value sums.
+    """
+    p, of_v, of_r = at.weights + row, at.grad_logits + row, at.grad_position_weights + row
+    s3, s4 = load(w, at.scales + 3), load(w, at.scales + 4)
+    inverse = _exponentials(zero, w, p, at)
+    mean = _weighted_sum(zero, w, p, of_v, at) * inverse
+    store(w, at.sums, load(w, at.sums) + mean)
+    mean = s3 * mean
+    if positions:
+        of_scale = _weighted_sum(zero, w, p, of_r, at) * inverse
+        store(w, at.sums + 1, load(w, at.sums + 1) + of_scale)
+        mean = muladd(s4, of_scale, mean)
     for j in range(at.length):
-        weight = load(w, row + j) * inverse
-        store(w, row + j, weight)
-        store(w, grad_row + j, weight * (load(w, grad_row + j) - mean))
+        weight = load(w, p + j) * inverse
+        grad = s3 * load(w, of_v + j)
+        if positions:
+            grad = muladd(s4, load(w, of_r + j), grad)
+        store(w, p + j, weight)
+        store(w, of_v + j, weight * (grad - mean))
 
 
 @njit(**INNER)
 def _backward_queries(zero, w, t, at, sizes, i):
     """Add what queries i…i+3 contribute to the gradients, still without the scales."""
     d_k, d_v, p, g = sizes.d_k, sizes.d_v, at.weights, at.grad_logits
+    of_positions = at.of_values if sizes.joined else at.of_positions
     _logits(zero, w, t, at, sizes, i)
-    terms = 2 if sizes.positions else 1
-    products(zero, w, t, g, at.of_values, at.v, at.of_positions, 2 * d_k, 0, 0, d_v, terms, at, i)
+    products(zero, w, t, g, at.of_values, at.v, 0, 0, d_v, False, at, i)
+    if sizes.positions:
+        table_products(zero, w, t, at.grad_position_weights, of_positions, 2 * d_k, d_v, at, i)
     for row in range(GROUP):
-        _grad_logits(zero, w, p + row * at.key_stride, g + row * at.key_stride, at)
-    sums(zero, w, at.grad_q_key, g, at.k, d_k, at, i)
-    add_to_keys(zero, w, at.grad_k_query, g, at.q, d_k, at, i)
+        _grad_logits(zero, w, row * at.stride, at, sizes.positions)
+    sums(zero, w, at.grad_q, g, at.k, d_k, at, i)
+    add_to_keys(zero, w, at.grad_k, g, at.q, d_k, at, i)
     add_to_keys(zero, w, at.grad_v, p, at.of_values, d_v, at, i)
     if sizes.positions:
         table_sums(zero, w, t, at.grad_q_position, g, 0, d_k, at, i)
         add_to_keys_from_table(zero, w, t, at.grad_k_position, g, d_k, d_k, at, i)
         add_to_table(zero, w, at.grad_table, g, at.q, d_k, at, i)
         add_to_table_from_keys(zero, w, at.grad_table + d_k * at.offset_stride, g, at.k, d_k, at, i)
-        add_to_table(zero, w, at.grad_table + 2 * d_k * at.offset_stride, p, at.of_positions, d_v, at, i)
+        add_to_table(zero, w, at.grad_table + 2 * d_k * at.offset_stride, p, of_positions, d_v, at, i)
 
 
 @njit(**INNER)
-def _scale(zero, w, x, by_scale, by_other, first, other, stride, at, sizes):
+def _scale(zero, w, x, by_scale, by_other, first, other, at, sizes):
     """by_scale = first · by_scale + other · by_other in place; returns Σ x·by_scale and Σ x·by_other of before."""
     sum_scale = sum_other = splat(zero)
     for c in range(sizes.d_k):
         for position in range(at.length):
-            here = c * stride + position
+            here = c * at.stride + position
             value, part, rest = load(w, x + here), load(w, by_scale + here), load(w, by_other + here)
             sum_scale = muladd(value, part, sum_scale)
             sum_other = muladd(value, rest, sum_other)
@@ -134,16 +159,21 @@ def _scale(zero, w, x, by_scale, by_other, first, other, stride, at, sizes):
 
 @njit(**INNER)
 def _collect_scales(zero, w, at, sizes, rows, partial):
-    """Bring the scales into the gradients of queries and keys, and add up the gradients of the scales."""
-    s0, s1, s2 = load(w, at.scales), load(w, at.scales + 1), load(w, at.scales + 2)
-    of_key, of_query = _scale(zero, w, at.q, at.grad_q_key, at.grad_q_position, s0, s1, at.query_stride, at, sizes)
-    _, of_key_position = _scale(zero, w, at.k, at.grad_k_query, at.grad_k_position, s0, s2, at.key_stride, at, sizes)
+    """Bring the scales into the gradients of queries, keys and values, and add up the gradients of the scales."""
+    s0, s1, s2, s3 = load(w, at.scales), load(w, at.scales + 1), load(w, at.scales + 2), load(w, at.scales + 3)
+    of_key, of_query = _scale(zero, w, at.q, at.grad_q, at.grad_q_position, s0, s1, at, sizes)
+    _, of_key_position = _scale(zero, w, at.k, at.grad_k, at.grad_k_position, s0, s2, at, sizes)
+    for register in range(at.grad_v, at.grad_v + sizes.d_v * at.stride):
+        store(w, register, load(w, register) * s3)
     store(w, at.group, of_key)
     store(w, at.group + 1, of_query)
     store(w, at.group + 2, of_key_position)
-    for term in range(3):
+    for term in range(5):
+        source = at.group + term if term < 3 else at.sums + term - 3
         for lane in range(sizes.lanes):
-            partial[term * sizes.heads + rows[32 + lane]] += w[(at.group + term) * sizes.lanes + lane]
+            partial[term * sizes.heads + rows[32 + lane]] += w[source * sizes.lanes + lane]
+    store(w, at.sums, splat(zero))
+    store(w, at.sums + 1, splat(zero))
 
 
 @njit(**INNER)
@@ -151,15 +181,24 @@ def _collect_table(zero, w, at, sizes, partial):
     """Add up the table's gradient over the lanes, and clear it for the next block."""
     columns = 2 * at.length - 1
     for row in range(2 * sizes.d_k + sizes.d_v):
-        scale = splat(type(zero)(1))
-        if row < 2 * sizes.d_k:
-            scale = load(w, at.scales + (1 if row < sizes.d_k else 2))
+        term = 1 if row < sizes.d_k else 2 if row < 2 * sizes.d_k else 4
+        scale = load(w, at.scales + term)
         reverse = sizes.d_k <= row < 2 * sizes.d_k
         for column in range(columns):
             here = at.grad_table + row * at.offset_stride + column
             to = row * columns + (columns - 1 - column if reverse else column)
             partial[to] += total(load(w, here) * scale)
             store(w, here, splat(zero))
+
+
+@njit(**INNER)
+def _load_gradients(zero, w, at, sizes, rows, present, grad_values, grad_positions):
+    """Pack the gradients of the value sums, and clear what the queries' gradients are added to."""
+    pack(zero, w, at.of_values, at.stride, grad_values, sizes.d_v, rows, sizes, present)
+    if sizes.positions and not sizes.joined:
+        pack(zero, w, at.of_positions, at.stride, grad_positions, sizes.d_v, rows, sizes, present)
+    for register in range(at.grad_k, at.grad_k_position + sizes.d_k * at.stride):
+        store(w, register, splat(zero))
 
 
 def _entries(stamp: int) -> tuple[Any, Any]:
@@ -169,56 +208,48 @@ def _entries(stamp: int) -> tuple[Any, Any]:
     """
 
     @_cached
-    def forward(zero, sizes, q, k, v, of_values, of_positions, first_chunk, last_chunk, thread):
+    def forward(zero, sizes, qkv, of_values, of_positions, first_chunk, last_chunk, thread):
         _ = stamp
         at = places(sizes.d_k, sizes.d_v, sizes.length)
         t = pointer(sizes.table, zero)
         scratch = sizes.scratch + thread * at.end * BYTES
         w, rows = pointer(scratch, zero), pointer(scratch + at.rows * BYTES, 0)
-        count = sizes.sequences * sizes.heads
+        count = sizes.cases * sizes.lines * sizes.heads
         blocks = (count + sizes.lanes - 1) // sizes.lanes
-        for chunk in range(first_chunk, last_chunk):
-            for block in range(chunk * blocks // sizes.chunks, (chunk + 1) * blocks // sizes.chunks):
-                first = block * sizes.lanes
-                present = min(sizes.lanes, count - first)
-                load_block(zero, w, at, sizes, first, rows, present, q, k, v)
-                for i in range(0, sizes.length, GROUP):
-                    _forward_queries(zero, w, t, at, sizes, i)
-                unpack(zero, w, at.of_values, at.query_stride, of_values, sizes.d_v, rows, sizes, present)
-                if sizes.positions:
-                    unpack(zero, w, at.of_positions, at.query_stride, of_positions, sizes.d_v, rows, sizes, present)
+        for block in range(first_chunk * blocks // sizes.chunks, last_chunk * blocks // sizes.chunks):
+            first = block * sizes.lanes
+            present = min(sizes.lanes, count - first)
+            load_block(zero, w, at, sizes, first, rows, present, qkv)
+            for i in range(0, sizes.length, GROUP):
+                _forward_queries(zero, w, t, at, sizes, i)
+            unpack(zero, w, at.of_values, at.stride, of_values, sizes.d_v, rows, sizes, present)
+            if sizes.positions and not sizes.joined:
+                unpack(zero, w, at.of_positions, at.stride, of_positions, sizes.d_v, rows, sizes, present)
 
     @_cached
-    def backward(
-        zero, sizes, q, k, v, of_values, of_positions, grad_q, grad_k, grad_v, first_chunk, last_chunk, thread
-    ):
+    def backward(zero, sizes, qkv, grad_values, grad_positions, grad_qkv, first_chunk, last_chunk, thread):
         _ = stamp
         at = places(sizes.d_k, sizes.d_v, sizes.length)
         t = pointer(sizes.table, zero)
         scratch = sizes.scratch + thread * at.end * BYTES
         w, rows = pointer(scratch, zero), pointer(scratch + at.rows * BYTES, 0)
-        entries = (2 * sizes.d_k + sizes.d_v) * (2 * sizes.length - 1)
-        count = sizes.sequences * sizes.heads
+        channels = 2 * sizes.d_k + sizes.d_v
+        entries = channels * (2 * sizes.length - 1)
+        count = sizes.cases * sizes.lines * sizes.heads
         blocks = (count + sizes.lanes - 1) // sizes.lanes
         for chunk in range(first_chunk, last_chunk):
-            partial = sizes.partials + chunk * (entries + 3 * sizes.heads) * 8
+            partial = sizes.partials + chunk * (entries + 5 * sizes.heads) * 8
             for block in range(chunk * blocks // sizes.chunks, (chunk + 1) * blocks // sizes.chunks):
                 first = block * sizes.lanes
                 present = min(sizes.lanes, count - first)
-                load_block(zero, w, at, sizes, first, rows, present, q, k, v)
-                pack(zero, w, at.of_values, at.query_stride, of_values, sizes.d_v, rows, sizes, present)
-                if sizes.positions:
-                    pack(zero, w, at.of_positions, at.query_stride, of_positions, sizes.d_v, rows, sizes, present)
-                for register in range(at.grad_k_query, at.grad_v + sizes.d_v * at.key_stride):
-                    store(w, register, splat(zero))
+                load_block(zero, w, at, sizes, first, rows, present, qkv)
+                _load_gradients(zero, w, at, sizes, rows, present, grad_values, grad_positions)
                 for i in range(0, sizes.length, GROUP):
                     _backward_queries(zero, w, t, at, sizes, i)
                 _collect_scales(zero, w, at, sizes, rows, pointer(partial + entries * 8, 0.0))
                 if sizes.positions:
                     _collect_table(zero, w, at, sizes, pointer(partial, 0.0))
-                unpack(zero, w, at.grad_q_key, at.query_stride, grad_q, sizes.d_k, rows, sizes, present)
-                unpack(zero, w, at.grad_k_query, at.key_stride, grad_k, sizes.d_k, rows, sizes, present)
-                unpack(zero, w, at.grad_v, at.key_stride, grad_v, sizes.d_v, rows, sizes, present)
+                unpack(zero, w, at.grad_q, at.stride, grad_qkv, channels, rows, sizes, present)
 
     return forward, backward
 

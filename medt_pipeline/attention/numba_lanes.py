@@ -206,39 +206,39 @@ def total(typing: Any, lanes: Any) -> Any:
 
 
 def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Four registers of four values, transposed."""
-    index = ir.VectorType(ir.IntType(32), 4)
-
-    def shuffle(a: Any, b: Any, mask: list[int]) -> Any:
-        return builder.shuffle_vector(a, b, ir.Constant(index, mask))
-
-    low = [shuffle(rows[0], rows[1], [0, 4, 1, 5]), shuffle(rows[2], rows[3], [0, 4, 1, 5])]
-    high = [shuffle(rows[0], rows[1], [2, 6, 3, 7]), shuffle(rows[2], rows[3], [2, 6, 3, 7])]
-    return [shuffle(a, b, mask) for a, b in (low, high) for mask in ([0, 1, 4, 5], [2, 3, 6, 7])]
+    """Two registers of two values, or four of four, transposed."""
+    if len(rows) == 2:
+        return [_shuffle(builder, *rows, mask) for mask in ([0, 2], [1, 3])]
+    low = [_shuffle(builder, a, b, [0, 4, 1, 5]) for a, b in (rows[:2], rows[2:])]
+    high = [_shuffle(builder, a, b, [2, 6, 3, 7]) for a, b in (rows[:2], rows[2:])]
+    return [_shuffle(builder, a, b, mask) for a, b in (low, high) for mask in ([0, 1, 4, 5], [2, 3, 6, 7])]
 
 
-def _row_address(builder: Any, memory: Any, starts: Any, lane: int, offset: Any, quad: Any) -> Any:
+def _shuffle(builder: Any, a: Any, b: Any, mask: list[int]) -> Any:
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(mask)), mask))
+
+
+def _row_address(builder: Any, memory: Any, starts: Any, lane: int, offset: Any, row: Any) -> Any:
     start = builder.load(builder.gep(starts, [ir.Constant(ir.IntType(64), lane)]))
-    return builder.bitcast(builder.gep(memory, [builder.add(start, offset)]), quad.as_pointer())
+    return builder.bitcast(builder.gep(memory, [builder.add(start, offset)]), row.as_pointer())
 
 
-@intrinsic
-def load_tile(typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
-    """Four consecutive positions as four registers: lane l of register p is memory[starts[l] + offset + p]."""
+def _load_tile(width: int, typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
+    """`width` consecutive values as registers: lane l of register c is memory[starts[l] + offset + c]."""
     lanes = Lanes(memory.dtype)
-    tile = types.UniTuple(lanes, 4)
+    tile = types.UniTuple(lanes, width)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        quad = ir.VectorType(context.get_value_type(memory.dtype), 4)
-        positions: list[list[Any]] = [[], [], [], []]
-        for first in range(0, lanes.count, 4):
+        row = ir.VectorType(context.get_value_type(memory.dtype), width)
+        registers: list[list[Any]] = [[] for _ in range(width)]
+        for first in range(0, lanes.count, width):
             rows = []
-            for lane in range(first, first + 4):
-                rows.append(builder.load(_row_address(builder, args[0], args[1], lane, args[2], quad)))
+            for lane in range(first, first + width):
+                rows.append(builder.load(_row_address(builder, args[0], args[1], lane, args[2], row)))
                 rows[-1].align = memory.dtype.bitwidth // 8
-            for parts, part in zip(positions, _transpose(builder, rows), strict=True):
+            for parts, part in zip(registers, _transpose(builder, rows), strict=True):
                 parts.append(part)
-        return context.make_tuple(builder, tile, [_joined(builder, parts) for parts in positions])
+        return context.make_tuple(builder, tile, [_joined(builder, parts) for parts in registers])
 
     return tile(memory, starts, types.int64), generate
 
@@ -246,27 +246,49 @@ def load_tile(typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
 def _joined(builder: Any, parts: list[Any]) -> Any:
     """Registers one behind the other; their number is a power of two."""
     while len(parts) > 1:
-        count = 2 * parts[0].type.count
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
-        parts = [builder.shuffle_vector(a, b, mask) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        mask = list(range(2 * parts[0].type.count))
+        parts = [_shuffle(builder, a, b, mask) for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return parts[0]
 
 
-@intrinsic
-def store_tile(
-    typing: Any, memory: Any, starts: Any, offset: Any, first: Any, second: Any, third: Any, last: Any
-) -> Any:
-    """The reverse of `load_tile`."""
+def _store_tile(memory: Any, starts: Any, offset: Any, *registers: Any) -> Any:
+    """The reverse of `_load_tile`."""
+    width = len(registers)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        quad = ir.VectorType(args[3].type.element, 4)
-        undefined = ir.Constant(args[3].type, ir.Undefined)
-        for begin in range(0, args[3].type.count, 4):
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(range(begin, begin + 4)))
-            columns = [builder.shuffle_vector(register, undefined, mask) for register in args[3:]]
-            for lane, row in enumerate(_transpose(builder, columns), begin):
-                written = builder.store(row, _row_address(builder, args[0], args[1], lane, args[2], quad))
+        row = ir.VectorType(args[3].type.element, width)
+        for first in range(0, args[3].type.count, width):
+            mask = list(range(first, first + width))
+            columns = [_shuffle(builder, register, register, mask) for register in args[3:]]
+            for lane, values in enumerate(_transpose(builder, columns), first):
+                written = builder.store(values, _row_address(builder, args[0], args[1], lane, args[2], row))
                 written.align = memory.dtype.bitwidth // 8
         return context.get_dummy_value()
 
-    return types.void(memory, starts, types.int64, first, second, third, last), generate
+    return types.void(memory, starts, types.int64, *registers), generate
+
+
+@intrinsic
+def load_pair(typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
+    """Two consecutive values as two registers: lane l of register c is memory[starts[l] + offset + c]."""
+    return _load_tile(2, typing, memory, starts, offset)
+
+
+@intrinsic
+def load_quad(typing: Any, memory: Any, starts: Any, offset: Any) -> Any:
+    """Four consecutive values as four registers: lane l of register c is memory[starts[l] + offset + c]."""
+    return _load_tile(4, typing, memory, starts, offset)
+
+
+@intrinsic
+def store_pair(typing: Any, memory: Any, starts: Any, offset: Any, first: Any, second: Any) -> Any:
+    """The reverse of `load_pair`."""
+    return _store_tile(memory, starts, offset, first, second)
+
+
+@intrinsic
+def store_quad(
+    typing: Any, memory: Any, starts: Any, offset: Any, first: Any, second: Any, third: Any, fourth: Any
+) -> Any:
+    """The reverse of `load_quad`."""
+    return _store_tile(memory, starts, offset, first, second, third, fourth)

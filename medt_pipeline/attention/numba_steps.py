@@ -18,36 +18,50 @@ from medt_pipeline.attention.numba_layout import INNER, PAD
 
 
 @njit(**INNER)
-def products(zero, w, t, to, a, x, b, b_rows, z, z_rows, channels, terms, at, i):
-    """For queries i…i+3: to[j] = Σ_c a[c,i] x[c,j] + b[c,i] t[b_rows+c, i-j] + z[c,j] t[z_rows+c, i-j].
-
-    `terms` is how many of the three are summed.
+def products(zero, w, t, to, a, x, b, z, channels, positions, at, i):
+    """For queries i…i+3: to[j] = Σ_c a[c,i] x[c,j], with `positions` also b[c,i] t[c, i-j] + z[c,j] t[channels+c, i-j].
     """
     for j in range(at.length):
         s0 = s1 = s2 = s3 = splat(zero)
         offset = i - j + at.length - 1
         for c in range(channels):
-            here, there = a + c * at.query_stride + i, load(w, x + c * at.key_stride + j)
+            here, there = a + c * at.stride + i, load(w, x + c * at.stride + j)
             s0 = muladd(load(w, here), there, s0)
             s1 = muladd(load(w, here + 1), there, s1)
             s2 = muladd(load(w, here + 2), there, s2)
             s3 = muladd(load(w, here + 3), there, s3)
-            if terms > 1:
-                here, o = b + c * at.query_stride + i, (b_rows + c) * at.offset_stride + offset
+            if positions:
+                here, o = b + c * at.stride + i, c * at.offset_stride + offset
                 s0 = muladd(load(w, here), splat(t[o]), s0)
                 s1 = muladd(load(w, here + 1), splat(t[o + 1]), s1)
                 s2 = muladd(load(w, here + 2), splat(t[o + 2]), s2)
                 s3 = muladd(load(w, here + 3), splat(t[o + 3]), s3)
-            if terms > 2:
-                there, o = load(w, z + c * at.key_stride + j), (z_rows + c) * at.offset_stride + offset
+                there, o = load(w, z + c * at.stride + j), (channels + c) * at.offset_stride + offset
                 s0 = muladd(there, splat(t[o]), s0)
                 s1 = muladd(there, splat(t[o + 1]), s1)
                 s2 = muladd(there, splat(t[o + 2]), s2)
                 s3 = muladd(there, splat(t[o + 3]), s3)
         store(w, to + j, s0)
-        store(w, to + at.key_stride + j, s1)
-        store(w, to + 2 * at.key_stride + j, s2)
-        store(w, to + 3 * at.key_stride + j, s3)
+        store(w, to + at.stride + j, s1)
+        store(w, to + 2 * at.stride + j, s2)
+        store(w, to + 3 * at.stride + j, s3)
+
+
+@njit(**INNER)
+def table_products(zero, w, t, to, b, b_rows, channels, at, i):
+    """For queries i…i+3: to[j] = Σ_c b[c,i] t[b_rows+c, i-j]."""
+    for j in range(at.length):
+        s0 = s1 = s2 = s3 = splat(zero)
+        for c in range(channels):
+            here, o = b + c * at.stride + i, (b_rows + c) * at.offset_stride + i - j + at.length - 1
+            s0 = muladd(load(w, here), splat(t[o]), s0)
+            s1 = muladd(load(w, here + 1), splat(t[o + 1]), s1)
+            s2 = muladd(load(w, here + 2), splat(t[o + 2]), s2)
+            s3 = muladd(load(w, here + 3), splat(t[o + 3]), s3)
+        store(w, to + j, s0)
+        store(w, to + at.stride + j, s1)
+        store(w, to + 2 * at.stride + j, s2)
+        store(w, to + 3 * at.stride + j, s3)
 
 
 @njit(**INNER)
@@ -56,12 +70,12 @@ def sums(zero, w, to, p, x, channels, at, i):
     for c in range(channels):
         s0 = s1 = s2 = s3 = splat(zero)
         for j in range(at.length):
-            there = load(w, x + c * at.key_stride + j)
+            there = load(w, x + c * at.stride + j)
             s0 = muladd(load(w, p + j), there, s0)
-            s1 = muladd(load(w, p + at.key_stride + j), there, s1)
-            s2 = muladd(load(w, p + 2 * at.key_stride + j), there, s2)
-            s3 = muladd(load(w, p + 3 * at.key_stride + j), there, s3)
-        here = to + c * at.query_stride + i
+            s1 = muladd(load(w, p + at.stride + j), there, s1)
+            s2 = muladd(load(w, p + 2 * at.stride + j), there, s2)
+            s3 = muladd(load(w, p + 3 * at.stride + j), there, s3)
+        here = to + c * at.stride + i
         store(w, here, s0)
         store(w, here + 1, s1)
         store(w, here + 2, s2)
@@ -76,10 +90,10 @@ def table_sums(zero, w, t, to, p, rows, channels, at, i):
         for j in range(at.length):
             o = (rows + c) * at.offset_stride + i - j + at.length - 1
             s0 = muladd(load(w, p + j), splat(t[o]), s0)
-            s1 = muladd(load(w, p + at.key_stride + j), splat(t[o + 1]), s1)
-            s2 = muladd(load(w, p + 2 * at.key_stride + j), splat(t[o + 2]), s2)
-            s3 = muladd(load(w, p + 3 * at.key_stride + j), splat(t[o + 3]), s3)
-        here = to + c * at.query_stride + i
+            s1 = muladd(load(w, p + at.stride + j), splat(t[o + 1]), s1)
+            s2 = muladd(load(w, p + 2 * at.stride + j), splat(t[o + 2]), s2)
+            s3 = muladd(load(w, p + 3 * at.stride + j), splat(t[o + 3]), s3)
+        here = to + c * at.stride + i
         store(w, here, s0)
         store(w, here + 1, s1)
         store(w, here + 2, s2)
@@ -90,14 +104,14 @@ def table_sums(zero, w, t, to, p, rows, channels, at, i):
 def add_to_keys(zero, w, to, p, a, channels, at, i):
     """to[c,j] += Σ p[i,j] a[c,i] over queries i…i+3."""
     for c in range(channels):
-        here = a + c * at.query_stride + i
+        here = a + c * at.stride + i
         a0, a1, a2, a3 = load(w, here), load(w, here + 1), load(w, here + 2), load(w, here + 3)
         for j in range(at.length):
-            there = to + c * at.key_stride + j
+            there = to + c * at.stride + j
             s = muladd(load(w, p + j), a0, load(w, there))
-            s = muladd(load(w, p + at.key_stride + j), a1, s)
-            s = muladd(load(w, p + 2 * at.key_stride + j), a2, s)
-            store(w, there, muladd(load(w, p + 3 * at.key_stride + j), a3, s))
+            s = muladd(load(w, p + at.stride + j), a1, s)
+            s = muladd(load(w, p + 2 * at.stride + j), a2, s)
+            store(w, there, muladd(load(w, p + 3 * at.stride + j), a3, s))
 
 
 @njit(**INNER)
@@ -105,12 +119,12 @@ def add_to_keys_from_table(zero, w, t, to, p, rows, channels, at, i):
     """to[c,j] += Σ p[i,j] t[rows+c, i-j] over queries i…i+3."""
     for c in range(channels):
         for j in range(at.length):
-            there = to + c * at.key_stride + j
+            there = to + c * at.stride + j
             o = (rows + c) * at.offset_stride + i - j + at.length - 1
             s = muladd(load(w, p + j), splat(t[o]), load(w, there))
-            s = muladd(load(w, p + at.key_stride + j), splat(t[o + 1]), s)
-            s = muladd(load(w, p + 2 * at.key_stride + j), splat(t[o + 2]), s)
-            store(w, there, muladd(load(w, p + 3 * at.key_stride + j), splat(t[o + 3]), s))
+            s = muladd(load(w, p + at.stride + j), splat(t[o + 1]), s)
+            s = muladd(load(w, p + 2 * at.stride + j), splat(t[o + 2]), s)
+            store(w, there, muladd(load(w, p + 3 * at.stride + j), splat(t[o + 3]), s))
 
 
 @njit(**INNER)
@@ -121,14 +135,14 @@ def add_to_table(zero, w, to, p, a, channels, at, i):
     weights are the zeros of the padding.
     """
     for c in range(channels):
-        here = a + c * at.query_stride + i
+        here = a + c * at.stride + i
         a0, a1, a2, a3 = load(w, here), load(w, here + 1), load(w, here + 2), load(w, here + 3)
         for j in range(-PAD, at.length):
             there = to + c * at.offset_stride + i - j + at.length - 1
             s = muladd(load(w, p + j), a0, load(w, there))
-            s = muladd(load(w, p + at.key_stride + j + 1), a1, s)
-            s = muladd(load(w, p + 2 * at.key_stride + j + 2), a2, s)
-            store(w, there, muladd(load(w, p + 3 * at.key_stride + j + 3), a3, s))
+            s = muladd(load(w, p + at.stride + j + 1), a1, s)
+            s = muladd(load(w, p + 2 * at.stride + j + 2), a2, s)
+            store(w, there, muladd(load(w, p + 3 * at.stride + j + 3), a3, s))
 
 
 @njit(**INNER)
@@ -137,8 +151,8 @@ def add_to_table_from_keys(zero, w, to, p, x, channels, at, i):
     for c in range(channels):
         for j in range(-PAD, at.length):
             there = to + c * at.offset_stride + i - j + at.length - 1
-            key = x + c * at.key_stride + j
+            key = x + c * at.stride + j
             s = muladd(load(w, p + j), load(w, key), load(w, there))
-            s = muladd(load(w, p + at.key_stride + j + 1), load(w, key + 1), s)
-            s = muladd(load(w, p + 2 * at.key_stride + j + 2), load(w, key + 2), s)
-            store(w, there, muladd(load(w, p + 3 * at.key_stride + j + 3), load(w, key + 3), s))
+            s = muladd(load(w, p + at.stride + j + 1), load(w, key + 1), s)
+            s = muladd(load(w, p + 2 * at.stride + j + 2), load(w, key + 2), s)
+            store(w, there, muladd(load(w, p + 3 * at.stride + j + 3), load(w, key + 3), s))

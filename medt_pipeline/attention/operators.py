@@ -1,85 +1,111 @@
-"""The fused attention as operators of torch, so that torch.compile, torch.export and fake tensors see one opaque step.
+"""A fused attention as operators of torch, so that torch.compile, torch.export and fake tensors see one opaque step.
 
-    medt_pipeline::axial_attention(q, k, v, relative?, scales) → (Σ a·v, Σ a·r^v, empty without positions)
-    medt_pipeline::axial_attention_backward(q, k, v, relative?, scales, both gradients) → the five gradients
+    medt_pipeline::axial_attention_NAME(qkv, relative?, scales, d_k, joined) → value sums
+    medt_pipeline::axial_attention_NAME_backward(qkv, relative?, scales, d_k, joined, gradient) → the three gradients
 
-A backend for another device registers its kernels here as well. Only inputs are kept from forward to backward.
+Only inputs are kept from forward to backward.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from medt_pipeline.attention import numba_cpu
+from medt_pipeline.attention.memory_order import dense_strides, empty_result
 
-_ARGUMENTS = "Tensor q, Tensor k, Tensor v, Tensor? relative, Tensor scales"
-_GRADIENTS = "Tensor grad_values, Tensor grad_positions"
+Attention = Callable[[Tensor, "Tensor | None", Tensor, int, bool], Tensor]
+"""Arguments and result of `axial_attention_reference`."""
 
-
-@torch.library.custom_op(
-    "medt_pipeline::axial_attention",
-    mutates_args=(),
-    device_types="cpu",
-    schema=f"({_ARGUMENTS}) -> (Tensor, Tensor)",
-)
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Both value sums, as `axial_attention_reference`; the second is empty without positions. Takes one dtype only."""
-    _check_dtypes(q, k, v, relative, scales)
-    return numba_cpu.forward(q, k, v, relative, scales)
+_ARGUMENTS = "Tensor qkv, Tensor? relative, Tensor scales, int d_k, bool joined"
 
 
-@torch.library.custom_op(
-    "medt_pipeline::axial_attention_backward",
-    mutates_args=(),
-    device_types="cpu",
-    schema=f"({_ARGUMENTS}, {_GRADIENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-)
-def fused_attention_backward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    relative: Tensor | None,
-    scales: Tensor,
-    grad_values: Tensor,
-    grad_positions: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v, relative (empty without positions) and scales."""
-    _check_dtypes(q, k, v, relative, scales, grad_values, grad_positions)
-    return numba_cpu.backward(q, k, v, relative, scales, grad_values, grad_positions)
+def make_attention(
+    name: str,
+    forward: Attention,
+    backward: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    device_types: str | tuple[str, ...],
+    dtypes: tuple[torch.dtype, ...],
+    mixed: bool,
+) -> Attention:
+    """Make a differentiable attention of a backend's two functions, and register both as operators.
+
+    Args:
+        name: of the backend; ends the operators' names.
+        forward: as `axial_attention_reference`, in the dtype of `qkv` and in its order in memory (`empty_result`).
+        backward: the same and the gradient of the result → gradients of qkv, relative and scales, in their dtypes; that
+            of an absent table is empty.
+        device_types: where the two run.
+        dtypes: what they take.
+        mixed: whether table and scales may have another dtype than `qkv`.
+
+    Returns:
+        A function with arguments and result of `axial_attention_reference`, which raises TypeError for other dtypes.
+    """
+    operator = f"medt_pipeline::axial_attention_{name}"
+
+    def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(
+            qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, *grads: Tensor
+        ) -> Any:
+            _check_dtypes((qkv, *grads), (relative, scales), dtypes, mixed)
+            return function(qkv, relative, scales, d_k, joined, *grads)
+
+        return call
+
+    register = functools.partial(torch.library.custom_op, mutates_args=(), device_types=device_types)
+    fused = register(operator, checked(forward), schema=f"({_ARGUMENTS}) -> Tensor")
+    fused_backward = register(
+        f"{operator}_backward",
+        checked(backward),
+        schema=f"({_ARGUMENTS}, Tensor gradient) -> (Tensor, Tensor, Tensor)",
+    )
+
+    def differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        qkv, relative, scales = ctx.saved_tensors
+        of_qkv, of_relative, of_scales = fused_backward(qkv, relative, scales, ctx.d_k, ctx.joined, gradient)
+        return of_qkv, of_relative if relative is not None else None, of_scales, None, None
+
+    fused.register_fake(_fake_result)
+    fused_backward.register_fake(_fake_gradients)
+    fused.register_autograd(differentiate, setup_context=_keep_inputs)
+    fused_backward.register_autograd(_refuse)
+    return fused
 
 
-@fused_attention.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor) -> tuple[Tensor, Tensor]:
-    return v.new_empty(v.shape), v.new_empty(v.shape if relative is not None else (0,))
+def in_one_precision(attention: Attention) -> Attention:
+    """The same for any dtypes: computed in float64 if any tensor has it, else in float32; the result in that of `qkv`.
+
+    So half precision, which autocast makes of `qkv` beside a float32 table, is served as well.
+    """
+
+    def cast(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool) -> Tensor:
+        present = [tensor for tensor in (qkv, relative, scales) if tensor is not None]
+        dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in present) else torch.float32
+        table = relative if relative is None else relative.to(dtype)
+        return attention(qkv.to(dtype), table, scales.to(dtype), d_k, joined).to(qkv.dtype)
+
+    return cast
 
 
-@fused_attention_backward.register_fake
-def _(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    relative: Tensor | None,
-    scales: Tensor,
-    grad_values: Tensor,
-    grad_positions: Tensor,
+def _fake_result(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool) -> Tensor:
+    return empty_result(qkv, relative, d_k, joined)
+
+
+def _fake_gradients(
+    qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, gradient: Tensor
 ) -> tuple[Tensor, ...]:
-    of_relative = q.new_empty(relative.shape if relative is not None else (0,))
-    return *(x.new_empty(x.shape) for x in (q, k, v)), of_relative, scales.new_empty(scales.shape)
+    of_relative = scales.new_empty(0) if relative is None else relative.new_empty(relative.shape)
+    return qkv.new_empty_strided(qkv.shape, dense_strides(qkv)), of_relative, scales.new_empty(scales.shape)
 
 
 def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx: Any, grad_values: Tensor, grad_positions: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, relative, scales = ctx.saved_tensors
-    of_q, of_k, of_v, of_relative, of_scales = fused_attention_backward(
-        q, k, v, relative, scales, grad_values, grad_positions
-    )
-    return of_q, of_k, of_v, of_relative if relative is not None else None, of_scales
+    qkv, relative, scales, ctx.d_k, ctx.joined = inputs
+    ctx.save_for_backward(qkv, relative, scales)
 
 
 def _refuse(ctx: Any, *grads: Tensor) -> None:
@@ -89,29 +115,15 @@ def _refuse(ctx: Any, *grads: Tensor) -> None:
     )
 
 
-fused_attention.register_autograd(_backward, setup_context=_keep_inputs)
-fused_attention_backward.register_autograd(_refuse)
-
-
-def _check_dtypes(*tensors: Tensor | None) -> None:
-    dtypes = {tensor.dtype for tensor in tensors if tensor is not None}
-    if len(dtypes) != 1 or not dtypes <= set(numba_cpu.DTYPES):
-        raise TypeError(f"all tensors must be float32 or all float64, got {sorted(str(dtype) for dtype in dtypes)}")
-
-
-def axial_attention_fused(
-    q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, scales: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """Arguments and results of `axial_attention_reference`.
-
-    Computes in float64 if any tensor is, else in float32; the results have the dtype of `v`. So half precision, which
-    autocast makes of q, k and v beside a float32 table, is served as well.
-    """
-    tensors = (q, k, v, relative, scales)
-    double = any(tensor is not None and tensor.dtype == torch.float64 for tensor in tensors)
-    dtype = torch.float64 if double else torch.float32
-    served = [tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype) for tensor in tensors]
-    of_values, of_positions = fused_attention(*served)
-    if v.dtype != dtype:
-        of_values, of_positions = of_values.to(v.dtype), of_positions.to(v.dtype)
-    return of_values, of_positions if relative is not None else None
+def _check_dtypes(
+    inputs: tuple[Tensor, ...], parameters: tuple[Tensor | None, ...], dtypes: tuple[torch.dtype, ...], mixed: bool
+) -> None:
+    of_inputs = {tensor.dtype for tensor in inputs}
+    of_parameters = {tensor.dtype for tensor in parameters if tensor is not None}
+    alike = of_inputs if mixed else of_inputs | of_parameters
+    if len(alike) != 1 or not of_inputs | of_parameters <= set(dtypes):
+        allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+        raise TypeError(
+            f"{'qkv and its gradient' if mixed else 'all tensors'} must have one dtype of {allowed}; got qkv in "
+            f"{sorted(map(str, of_inputs))} beside table and scales in {sorted(map(str, of_parameters))}"
+        )

@@ -39,7 +39,7 @@ class AxialAttentionLayer(nn.Module):
 
     - The mean and the bias of the similarity normalisation add one constant to all logits of a head, which softmax
       cancels. They are therefore not computed; `similarity_norm.bias` is a buffer, kept for the published weights.
-    - The normalisation of the two value sums is two modules instead of one with interleaved channels.
+    - The normalisation of the two value sums has the channels of one before those of the other, not interleaved.
     - Odd sides are pooled with a half-filled last window, where the published pooling drops the last line.
     - Other lengths than the one the layer was made for are accepted; see `resize_relative_table`.
 
@@ -83,56 +83,49 @@ class AxialAttentionLayer(nn.Module):
             self.gates = nn.Parameter(start.expand(shape).clone())
         if form == "published":
             self.similarity_norm = SimilarityNorm(1 if position == "none" else 3, heads)
-        self.value_norm = nn.BatchNorm1d(out_channels)
         if form == "published" and position != "none":
-            self.position_norm = nn.BatchNorm1d(out_channels)
+            self.sums_norm = nn.BatchNorm2d(2 * out_channels)
+        else:
+            self.value_norm = nn.BatchNorm2d(out_channels)
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend along the layer's axis; x is (cases, in_channels, H, W)."""
-        sequences = self._to_sequences(self.qkv_norm(self.qkv(x)))
-        channels = [self.query_channels, self.query_channels, self.value_channels]
-        q, k, v = sequences.unflatten(1, (self.heads, sum(channels))).split(channels, dim=2)
-        relative = None if self.position == "none" else resize_relative_table(self.relative, q.shape[-1])
-        of_values, of_positions = axial_attention(q, k, v, relative, self._scales(q, k, relative))
-        return self.pool(self._from_sequences(self._join(of_values, of_positions), x.shape))
+        """Attend along the layer's axis; x is (cases, in_channels, H, W), fastest where its channels lie last."""
+        qkv = self._to_lines(self.qkv_norm(self.qkv(x)))
+        relative = None if self.position == "none" else resize_relative_table(self.relative, qkv.shape[-1])
+        scales = self._scales(qkv, relative)
+        sums = axial_attention(qkv, relative, scales, self.query_channels, joined=self.form == "formula")
+        return self.pool(self._normalise(self._from_lines(sums)))
 
-    def _gates(self) -> Tensor:
-        """(4, 1) or (4, heads): the gates, ones where the layer has none."""
-        if self.position != "gated":
-            return self.qkv.weight.new_ones(4, 1)
-        return self.gates.reshape(4, -1)
+    def _normalise(self, sums: Tensor) -> Tensor:
+        """Normalise, and add the two value sums where they are apart; returns (cases, out_channels, H, W)."""
+        if self.form == "formula" or self.position == "none":
+            return self.value_norm(sums)
+        of_values, of_positions = self.sums_norm(sums).chunk(2, dim=1)
+        return of_values + of_positions
 
-    def _scales(self, q: Tensor, k: Tensor, relative: Tensor | None) -> Tensor:
-        """(3, heads), or (1, heads) without positions: factors of q·k, q·r and k·r."""
-        gates = self._gates()
-        factors = torch.cat([torch.ones_like(gates[:1]), gates[:2]]).expand(3, self.heads)
-        if self.form == "formula":
-            return factors / math.sqrt(self.query_channels)
-        return self.similarity_norm(q, k, relative, factors)
-
-    def _join(self, of_values: Tensor, of_positions: Tensor | None) -> Tensor:
-        """Weigh, normalise and add the two value sums; returns (sequences, out_channels, L)."""
-        gates = self._gates()[:, :, None, None]
-        if self.form == "formula":
-            joined = of_values if of_positions is None else gates[3] * of_values + gates[2] * of_positions
-            return self.value_norm(joined.flatten(1, 2))
-        if of_positions is None:
-            return self.value_norm(of_values.flatten(1, 2))
+    def _scales(self, qkv: Tensor, relative: Tensor | None) -> Tensor:
+        """(5, heads), or (1, heads) without positions: factors of q·k, q·r, k·r and of both value sums."""
         if self.position == "gated":
-            of_values, of_positions = gates[3] * of_values, gates[2] * of_positions
-        return self.value_norm(of_values.flatten(1, 2)) + self.position_norm(of_positions.flatten(1, 2))
+            gates = self.gates.reshape(4, -1).expand(4, self.heads)
+        else:
+            gates = self.qkv.weight.new_ones(4, self.heads)
+        logit_factors = torch.cat([torch.ones_like(gates[:1]), gates[:2]])[: 1 if relative is None else 3]
+        if self.form == "formula":
+            logit_factors = logit_factors / math.sqrt(self.query_channels)
+        else:
+            logit_factors = self.similarity_norm(qkv, relative, logit_factors, self.query_channels)
+        return logit_factors if relative is None else torch.cat([logit_factors, gates[3:], gates[2:3]])
 
-    def _to_sequences(self, x: Tensor) -> Tensor:
-        """(cases, C, H, W) → (cases × lines, C, L)."""
-        order = (0, 3, 1, 2) if self.axis == "height" else (0, 2, 1, 3)
-        return x.permute(order).flatten(0, 1)
+    def _to_lines(self, x: Tensor) -> Tensor:
+        """(cases, C, H, W) → (cases, lines, heads, C / heads, L), a view."""
+        order = (0, 4, 1, 2, 3) if self.axis == "height" else (0, 3, 1, 2, 4)
+        return x.unflatten(1, (self.heads, -1)).permute(order)
 
-    def _from_sequences(self, sequences: Tensor, shape: torch.Size) -> Tensor:
-        """(cases × lines, C, L) → (cases, C, H, W)."""
-        lines = shape[3] if self.axis == "height" else shape[2]
-        order = (0, 2, 3, 1) if self.axis == "height" else (0, 2, 1, 3)
-        return sequences.unflatten(0, (shape[0], lines)).permute(order)
+    def _from_lines(self, sums: Tensor) -> Tensor:
+        """(cases, lines, parts, heads, d_v, L) → (cases, parts × heads × d_v, H, W), a view of what is channels-last."""
+        order = (0, 2, 3, 4, 5, 1) if self.axis == "height" else (0, 2, 3, 4, 1, 5)
+        return sums.permute(order).flatten(1, 3)
 
 
 class SimilarityNorm(nn.Module):
@@ -161,22 +154,26 @@ class SimilarityNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(maps * heads))
         self.register_buffer("running_var", torch.ones(maps * heads))
 
-    def forward(self, q: Tensor, k: Tensor, relative: Tensor | None, factors: Tensor) -> Tensor:
-        """Scales (maps, heads) of the logits for maps that `factors` (3, heads) multiply before normalisation."""
-        factors = factors[: self.maps]
+    def forward(self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int) -> Tensor:
+        """Scales (maps, heads) of the logits for maps that `factors` (maps, heads) multiply before normalisation.
+
+        `qkv`, `relative` and `d_k` are those of `axial_attention`.
+        """
         if self.training:
-            variance = self._batch_variance(q, k, relative, factors)
+            variance = self._batch_variance(qkv, relative, factors, d_k)
         else:
             variance = self.running_var.view(self.maps, self.heads)
         return self.weight.view(self.maps, self.heads) * factors * torch.rsqrt(variance + self.eps)
 
-    def _batch_variance(self, q: Tensor, k: Tensor, relative: Tensor | None, factors: Tensor) -> Tensor:
+    def _batch_variance(self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int) -> Tensor:
         # Half precision would overflow in the second moments, so autocast is left for the statistics.
-        available = torch.amp.is_autocast_available(q.device.type)
-        with torch.autocast(q.device.type, enabled=False) if available else nullcontext():
-            full = torch.promote_types(q.dtype, torch.float32)
+        device = qkv.device.type
+        available = torch.amp.is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if available else nullcontext():
+            full = torch.promote_types(qkv.dtype, torch.float32)
             table = None if relative is None else relative.to(full)
-            statistics = similarity_statistics(q.to(full), k.to(full), table)
+            q, k = qkv.to(full).flatten(0, 1)[:, :, : 2 * d_k].chunk(2, dim=2)
+            statistics = similarity_statistics(q, k, table)
             mean, variance = factors * statistics.mean, factors**2 * statistics.variance
         with torch.no_grad():
             unbiased = variance * (statistics.count / max(statistics.count - 1, 1))

@@ -101,14 +101,14 @@ class MedT(LoGo):
 
 
 def cut_into_patches(x: Tensor, grid: Size) -> Tensor:
-    """(cases, C, H, W) → (cases × rows × columns, C, H / rows, W / columns), row by row within a case."""
+    """(cases, C, H, W) → (cases × rows × columns, C, H / rows, W / columns), row by row within a case, channels last."""
     rows, columns = grid
-    patches = x.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
-    return patches.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    patches = x.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
+    return patches.transpose(2, 3).flatten(0, 2).permute(0, 3, 1, 2)
 
 
 def join_patches(patches: Tensor, grid: Size) -> Tensor:
     """Inverse of `cut_into_patches`."""
     rows, columns = grid
-    x = patches.unflatten(0, (-1, rows, columns))
-    return x.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+    x = patches.permute(0, 2, 3, 1).unflatten(0, (-1, rows, columns))
+    return x.transpose(2, 3).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)

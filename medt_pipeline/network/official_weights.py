@@ -17,7 +17,7 @@ _LAYER_PARTS = {
     "qkv_norm.": "bn_qkv.",
     "similarity_norm.": "bn_similarity.",
     "value_norm.": "bn_output.",
-    "position_norm.": "bn_output.",
+    "sums_norm.": "bn_output.",
     "relative": "relative",
 }
 _BLOCK_PARTS = {
@@ -75,9 +75,8 @@ def to_published(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
             published |= dict(zip(sources, value, strict=True))
         elif name.endswith(".qkv.weight"):
             published[sources[0]] = value[..., 0]
-        elif _is_interleaved(name, ours):
-            both = published.setdefault(sources[0], value.new_empty(2 * len(value)))
-            both[_offset(name) :: 2] = value
+        elif ".sums_norm." in name:
+            published[sources[0]] = value.unflatten(0, (2, -1)).t().flatten()
         else:
             published[sources[0]] = value
     return published
@@ -122,8 +121,9 @@ def _to_ours(name: str, sources: list[Tensor], current: Tensor) -> Tensor:
     """Bring published entries to the shape of our entry `current`."""
     if len(sources) > 1:
         value = torch.stack([source.reshape(()) for source in sources])
-    elif (".value_norm." in name or ".position_norm." in name) and len(sources[0]) == 2 * len(current):
-        value = sources[0][_offset(name) :: 2]
+    elif ".sums_norm." in name:
+        # Published channel 2c holds Σ a·v, channel 2c + 1 holds Σ a·r^v; ours has one behind the other.
+        value = sources[0].unflatten(0, (-1, 2)).t().flatten()
     elif name.endswith(".qkv.weight"):
         value = sources[0][..., None]
     else:
@@ -134,14 +134,3 @@ def _to_ours(name: str, sources: list[Tensor], current: Tensor) -> Tensor:
             f"{tuple(current.shape)}; make the network with the image_size of the weights"
         )
     return value
-
-
-def _offset(name: str) -> int:
-    """Published channel 2c holds Σ a·v, channel 2c + 1 holds Σ a·r^v."""
-    return 1 if ".position_norm." in name else 0
-
-
-def _is_interleaved(name: str, ours: Mapping[str, Tensor]) -> bool:
-    if ".position_norm." in name:
-        return True
-    return ".value_norm." in name and name.replace(".value_norm.", ".position_norm.") in ours
