@@ -26,7 +26,7 @@ from medt_pipeline.attention.memory_order import dense_strides, empty_result
 if TYPE_CHECKING:
     from medt_pipeline.attention.numba_layout import Sizes
 
-_Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, Any]
 
 DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 """What the kernels compute in; half precision is brought to float32."""
@@ -70,13 +70,13 @@ def why_not(qkv: Tensor) -> str | None:
     return import_problem()
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """Arguments of a kernel that are no views, and the memory that `sizes` points to."""
 
     zero: np.floating[Any]
     sizes: Sizes
-    partials: _Array
-    keep: tuple[Tensor, _Array, _Array]
+    partials: Array
+    keep: tuple[Tensor | Array, ...]
 
 
 def forward(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool) -> Tensor:
@@ -86,7 +86,7 @@ def forward(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, join
     result = empty_result(qkv, relative, d_k, joined)
     if result.numel():
         job = _prepare(qkv, relative, scales, d_k, joined, entries=0)
-        _run(numba_kernels.forward, job, (qkv, result[:, :, 0], result[:, :, -1]))
+        run(numba_kernels.forward, job, (qkv, result[:, :, 0], result[:, :, -1]))
     return result
 
 
@@ -102,7 +102,7 @@ def backward(
     sums = np.zeros(of_table + 5 * heads)
     if grad.numel():
         job = _prepare(qkv, relative, scales, d_k, joined, entries=sums.size)
-        _run(numba_kernels.backward, job, (qkv, grad[:, :, 0], grad[:, :, -1], grad_qkv))
+        run(numba_kernels.backward, job, (qkv, grad[:, :, 0], grad[:, :, -1], grad_qkv))
         sums = job.partials.sum(0)  # by numpy, whose order does not depend on a number of threads
     sums = sums.astype(DTYPES[qkv.dtype])
     grad_relative = sums[:of_table].reshape(-1, columns) if relative is not None else sums[:0]
@@ -112,7 +112,7 @@ def backward(
 
 def _prepare(
     qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, entries: int
-) -> _Job:
+) -> Job:
     """Cut the work and allot scratch and, for `entries` sums over all rows, partial sums."""
     from medt_pipeline.attention.numba_layout import BYTES, Sizes, places
 
@@ -141,22 +141,22 @@ def _prepare(
         joined=int(joined),
         chunks=chunks,
         scales=scales.data_ptr(),
-        table=_address(table),
-        scratch=_address(scratch),
-        partials=_address(partials),
+        table=address(table),
+        scratch=address(scratch),
+        partials=address(partials),
     )
-    return _Job(dtype(0), sizes, partials, (scales, table, scratch))
+    return Job(dtype(0), sizes, partials, (scales, table, scratch))
 
 
-def _address(array: _Array) -> int:
+def address(array: Array) -> int:
     return array.__array_interface__["data"][0]
 
 
-def _run(kernel: Callable[..., None], job: _Job, tensors: tuple[Tensor, ...]) -> None:
+def run(kernel: Callable[..., None], job: Job, tensors: tuple[Tensor, ...], *addresses: int) -> None:
     """Call a kernel for all chunks, on torch's number of threads."""
     from medt_pipeline.attention.numba_layout import View
 
-    arguments = (job.zero, job.sizes, *[View(x.data_ptr(), *x.stride()) for x in tensors])
+    arguments = (job.zero, job.sizes, *[View(x.data_ptr(), *x.stride()) for x in tensors], *addresses)
     chunks = job.sizes.chunks
     threads = min(torch.get_num_threads(), chunks)
     if threads == 1:

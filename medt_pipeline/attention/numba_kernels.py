@@ -34,7 +34,7 @@ RUN = 32
 """Keys that are summed before their sum is added to that of the others: rounding errors then grow with L / 32 + 32."""
 
 
-def _cached(function: Callable[..., Any]) -> Any:
+def cached(function: Callable[..., Any]) -> Any:
     """`njit` that keeps the machine code on disk wherever a folder for it can be written."""
     try:
         return njit(cache=True, **OPTIONS)(function)
@@ -207,7 +207,7 @@ def _entries(stamp: int) -> tuple[Any, Any]:
     Numba's cache watches this file and what a function closes over, not the modules it imports from: hence the stamp.
     """
 
-    @_cached
+    @cached
     def forward(zero, sizes, qkv, of_values, of_positions, first_chunk, last_chunk, thread):
         _ = stamp
         at = places(sizes.d_k, sizes.d_v, sizes.length)
@@ -226,7 +226,7 @@ def _entries(stamp: int) -> tuple[Any, Any]:
             if sizes.positions and not sizes.joined:
                 unpack(zero, w, at.of_positions, at.stride, of_positions, sizes.d_v, rows, sizes, present)
 
-    @_cached
+    @cached
     def backward(zero, sizes, qkv, grad_values, grad_positions, grad_qkv, first_chunk, last_chunk, thread):
         _ = stamp
         at = places(sizes.d_k, sizes.d_v, sizes.length)

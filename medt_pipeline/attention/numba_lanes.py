@@ -188,6 +188,23 @@ def _rounded(value: float, bits: int) -> float:
 
 
 @intrinsic
+def widen(typing: Any, lanes: Any) -> Any:
+    """A register in double precision, as two of half as many lanes; a double one as itself and zeros."""
+    double = Lanes(types.float64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = context.get_value_type(double)
+        if lanes == double:
+            halves = [args[0], ir.Constant(vector, [0.0] * double.count)]
+        else:
+            masks = [list(range(half, half + double.count)) for half in (0, double.count)]
+            halves = [builder.fpext(_shuffle(builder, args[0], args[0], mask), vector) for mask in masks]
+        return context.make_tuple(builder, sig.return_type, halves)
+
+    return types.UniTuple(double, 2)(lanes), generate
+
+
+@intrinsic
 def total(typing: Any, lanes: Any) -> Any:
     """Sum over the lanes, always in the same order."""
 

@@ -169,7 +169,7 @@ def places(d_k: int, d_v: int, length: int) -> Places:
 
 
 @njit(**INNER)
-def _find_rows(rows, sizes, first):
+def find_rows(rows, sizes, first):
     """Sequence and head of each lane's row, to `rows`: 16 starts (of `_find_starts`), 16 sequences, 16 heads."""
     for lane in range(sizes.lanes):
         rows[16 + lane] = (first + lane) // sizes.heads
@@ -249,7 +249,7 @@ def unpack(zero, w, source, stride, view, channels, rows, sizes, present):
 @njit(**INNER)
 def load_block(zero, w, at, sizes, first, rows, present, qkv):
     """Pack queries, keys, values and scales, and the scaled copies that give logits in base 2."""
-    _find_rows(rows, sizes, first)
+    find_rows(rows, sizes, first)
     pack(zero, w, at.q, at.stride, qkv, 2 * sizes.d_k + sizes.d_v, rows, sizes, present)
     scales = pointer(sizes.scales, zero)
     for term in range(5):

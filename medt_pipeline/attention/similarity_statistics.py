@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from medt_pipeline.attention.reference import gather_offsets
+from medt_pipeline.attention.sequence_moments import sequence_moments
 
 
 @dataclass(frozen=True)
@@ -33,48 +34,39 @@ class SimilarityStatistics:
     count: int
 
 
-def similarity_statistics(q: Tensor, k: Tensor, relative: Tensor | None) -> SimilarityStatistics:
-    """Statistics of the maps that `axial_attention` scales, for the same `q`, `k` and `relative`.
+def similarity_statistics(qkv: Tensor, relative: Tensor | None, d_k: int) -> SimilarityStatistics:
+    """Statistics of the maps that `axial_attention` scales, for the same `qkv`, `relative` and `d_k`.
 
     Args:
-        q: queries (sequences, heads, d_k, L); at least one sequence.
-        k: keys, shaped like `q`.
+        qkv: (cases, lines, heads, 2 d_k + d_v, L); at least one line.
         relative: table (2 d_k + d_v, 2 L - 1), or None.
+        d_k: channels of a query.
     """
-    length = q.shape[-1]
-    rows = [_of_products(q, k)]
+    cases, lines, _, _, length = qkv.shape
+    constant, rest, position_mean, position_moment = sequence_moments(qkv, d_k, relative is not None)
+    mean = constant.mean(0)[None]
+    variance = ((constant - mean) ** 2 + rest).mean(0)[None]
     if relative is not None:
-        channels = q.shape[2]
-        r_q, r_k = gather_offsets(relative[: 2 * channels], length).split(channels)
-        rows += [_of_table(q, r_q), _of_table(k, r_k)]
-    mean, variance = (torch.stack(columns) for columns in zip(*rows, strict=True))
-    return SimilarityStatistics(mean, variance, q.shape[0] * length * length)
+        tables = gather_offsets(relative[: 2 * d_k], length).unflatten(0, (2, d_k))
+        of_table = _of_tables(position_mean, position_moment, tables)
+        mean, variance = torch.cat([mean, of_table[0]]), torch.cat([variance, of_table[1]])
+    return SimilarityStatistics(mean, variance, cases * lines * length * length)
 
 
-def _of_products(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (heads,) of q_i·k_j over sequences and all i, j."""
-    length = q.shape[-1]
-    q_mean, k_mean = q.mean(-1), k.mean(-1)
-    q_centred, k_centred = q - q_mean[..., None], k - k_mean[..., None]
-    q_moment = q_centred @ q_centred.transpose(-1, -2) / length
-    k_moment = k_centred @ k_centred.transpose(-1, -2) / length
-    constant = (q_mean * k_mean).sum(-1)
-    mean = constant.mean(0)
-    of_query = torch.einsum("nhc,nhcd,nhd->nh", k_mean, q_moment, k_mean)
-    of_key = torch.einsum("nhc,nhcd,nhd->nh", q_mean, k_moment, q_mean)
-    mixed = (q_moment * k_moment).sum((-1, -2))
-    return mean, ((constant - mean) ** 2 + of_query + of_key + mixed).mean(0)
+def _of_tables(x_mean: Tensor, x_moment: Tensor, tables: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (2, heads) of q_i·r^q_ij and k_i·r^k_ij over sequences and all i, j.
 
-
-def _of_table(x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (heads,) of x_i·table_ij over sequences and all i, j; `table` is (channels, L, L)."""
-    x_mean, table_mean = x.mean(0), table.mean(-1)
-    x_centred, table_centred = x - x_mean, table - table_mean[..., None]
-    x_moment = torch.einsum("nhci,nhdi->hcdi", x_centred, x_centred) / x.shape[0]
-    table_moment = torch.einsum("cij,dij->cdi", table_centred, table_centred) / table.shape[-1]
-    constant = torch.einsum("hci,ci->hi", x_mean, table_mean)
+    Args:
+        x_mean: means of queries and keys over sequences, (heads, 2, d_k, L).
+        x_moment: second moments about them, (heads, 2, d_k, d_k, L).
+        tables: (2, d_k, L, L).
+    """
+    table_mean = tables.mean(-1)
+    centred = tables - table_mean[..., None]
+    table_moment = torch.einsum("xcij,xdij->xcdi", centred, centred) / tables.shape[-1]
+    constant = (x_mean * table_mean).sum(2)
     mean = constant.mean(-1)
-    of_sequence = torch.einsum("ci,hcdi,di->hi", table_mean, x_moment, table_mean)
-    of_position = torch.einsum("hci,cdi,hdi->hi", x_mean, table_moment, x_mean)
-    mixed = torch.einsum("hcdi,cdi->hi", x_moment, table_moment)
-    return mean, ((constant - mean[:, None]) ** 2 + of_sequence + of_position + mixed).mean(-1)
+    of_sequence = (x_moment * (table_moment + table_mean[:, :, None] * table_mean[:, None])).sum((2, 3))
+    of_position = (x_mean[:, :, :, None] * x_mean[:, :, None] * table_moment).sum((2, 3))
+    variance = ((constant - mean[..., None]) ** 2 + of_sequence + of_position).mean(-1)
+    return mean.t(), variance.t()

@@ -172,8 +172,7 @@ class SimilarityNorm(nn.Module):
         with torch.autocast(device, enabled=False) if available else nullcontext():
             full = torch.promote_types(qkv.dtype, torch.float32)
             table = None if relative is None else relative.to(full)
-            q, k = qkv.to(full).flatten(0, 1)[:, :, : 2 * d_k].chunk(2, dim=2)
-            statistics = similarity_statistics(q, k, table)
+            statistics = similarity_statistics(qkv.to(full), table, d_k)
             mean, variance = factors * statistics.mean, factors**2 * statistics.variance
         with torch.no_grad():
             unbiased = variance * (statistics.count / max(statistics.count - 1, 1))
