@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from medt_pipeline.network.axial_layer import AxialAttentionLayer, Form, Position
+from medt_pipeline.network.axial_layer import AxialAttentionLayer, Form, Position, SimilarityNorm
 from medt_pipeline.network.topology import BranchTopology, Size, halves
 
 STEM_WIDTH = 128
@@ -63,10 +65,40 @@ class AxialBlock(nn.Module):
                 nn.BatchNorm2d(out_channels),
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block to (cases, in_channels, H, W)."""
+    def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
+        """Apply the block to (cases, in_channels, H, W).
+
+        With `recompute`, nothing but `x` is kept for the backward, which runs the block again.
+        """
+        if recompute and torch.is_grad_enabled():
+            return checkpoint(self._apply, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
+        return self._apply(x)
+
+    def _apply(self, x: Tensor) -> Tensor:
         inner = F.relu(self.width(self.height(self.reduce(x))))
         return F.relu(self.expand_norm(self.expand(inner)) + self.shortcut(x))
+
+
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Contexts of the first run and of the one in the backward."""
+        return nullcontext(), _running_statistics_kept(self)
+
+
+@contextmanager
+def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Normalise by the batch without moving the running statistics, which the first run has moved already."""
+    norms = [part for part in module.modules() if isinstance(part, (nn.modules.batchnorm._BatchNorm, SimilarityNorm))]
+    momenta = [norm.momentum for norm in norms]
+    counters = {name: value.clone() for name, value in module.named_buffers() if name.endswith("num_batches_tracked")}
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for name, value in counters.items():
+            module.get_buffer(name).copy_(value)
 
 
 class AxialBranch(nn.Module):
@@ -83,6 +115,7 @@ class AxialBranch(nn.Module):
         form: see `axial_layer.Form`.
         bottom: whether the decoder begins with a convolution at half the coarsest resolution, as in the U-Nets and the
             local branch; the global branch has none.
+        recompute: run the axial blocks again in the backward instead of keeping what they compute.
     """
 
     def __init__(
@@ -96,8 +129,10 @@ class AxialBranch(nn.Module):
         position: Position,
         form: Form,
         bottom: bool,
+        recompute: bool,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.stem = nn.Sequential(
             ConvNorm(input_channels, stem_channels, kernel_size=7, stride=2),
             ConvNorm(stem_channels, STEM_WIDTH, kernel_size=3),
@@ -134,7 +169,8 @@ class AxialBranch(nn.Module):
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for stage in self.stages:
-            x = stage(x)
+            for block in stage:
+                x = block(x, self.recompute)
             skips.append(x)
         if self.bottom is not None:
             x = _relu_of_enlarged(self.bottom(x), x.shape[-2:]) + x

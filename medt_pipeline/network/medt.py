@@ -43,6 +43,7 @@ class LoGo(nn.Module):
         heads: int = 8,
         form: Form = "published",
         deep_supervision: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -58,6 +59,7 @@ class LoGo(nn.Module):
             self.global_position,
             form,
             bottom=False,
+            recompute=recompute,
         )
         # The published code makes the local stem as wide as the global branch ends, 64 channels; that is kept.
         self.local_branch = AxialBranch(
@@ -70,6 +72,7 @@ class LoGo(nn.Module):
             self.local_position,
             form,
             bottom=True,
+            recompute=recompute,
         )
         self.fusion = nn.Conv2d(base_width, base_width, kernel_size=3, padding=1)
         self.heads = SegmentationHeads(self.global_branch.output_channels, num_classes, deep_supervision)

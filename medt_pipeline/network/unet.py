@@ -30,6 +30,8 @@ class AxialUNet(nn.Module):
         form: where normalisation stands; see `axial_layer.Form`.
         deep_supervision: also predict from the coarser decoder maps. The heads for it exist only where this was true at
             construction; afterwards `network.deep_supervision` switches their use.
+        recompute: run the axial blocks again in the backward instead of keeping what they compute: a third of the
+            memory, for about a fifth more time. Running statistics move once all the same.
 
     Example:
         >>> import torch
@@ -49,12 +51,22 @@ class AxialUNet(nn.Module):
         heads: int = 8,
         form: Form = "published",
         deep_supervision: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = (int(image_size[0]), int(image_size[1]))
         topology = unet_topology(self.image_size)
         self.branch = AxialBranch(
-            input_channels, topology, base_width // 2, base_width, blocks, heads, self.position, form, bottom=True
+            input_channels,
+            topology,
+            base_width // 2,
+            base_width,
+            blocks,
+            heads,
+            self.position,
+            form,
+            bottom=True,
+            recompute=recompute,
         )
         self.heads = SegmentationHeads(self.branch.output_channels, num_classes, deep_supervision)
         self.deep_supervision = deep_supervision
