@@ -17,6 +17,7 @@ from medt_pipeline.attention.reference import axial_attention_reference
 
 VARIABLE = "MEDT_ATTENTION_BACKEND"
 
+
 @dataclass(frozen=True)
 class Backend:
     """One implementation of the attention.

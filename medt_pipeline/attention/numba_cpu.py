@@ -110,9 +110,7 @@ def backward(
     return grad_qkv, torch.from_numpy(grad_relative.copy()), torch.from_numpy(grad_scales.copy())
 
 
-def _prepare(
-    qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, entries: int
-) -> Job:
+def _prepare(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, entries: int) -> Job:
     """Cut the work and allot scratch and, for `entries` sums over all rows, partial sums."""
     from medt_pipeline.attention.numba_layout import BYTES, Sizes, places
 

@@ -49,9 +49,7 @@ def make_attention(
 
     def checked(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def call(
-            qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, *grads: Tensor
-        ) -> Any:
+        def call(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, *grads: Tensor) -> Any:
             _check_dtypes((qkv, *grads), (relative, scales), dtypes, mixed)
             return function(qkv, relative, scales, d_k, joined, *grads)
 

@@ -1,7 +1,7 @@
 """Moments of queries and keys from which the statistics of the similarity maps follow: plain torch, and as an operator.
 
-    medt_pipeline::sequence_moments(qkv, d_k, positions) → constant, rest, position_mean, position_moment
-    medt_pipeline::sequence_moments_backward(qkv, position_mean, d_k, the four gradients) → gradient of qkv
+medt_pipeline::sequence_moments(qkv, d_k, positions) → constant, rest, position_mean, position_moment
+medt_pipeline::sequence_moments_backward(qkv, position_mean, d_k, the four gradients) → gradient of qkv
 """
 
 from __future__ import annotations

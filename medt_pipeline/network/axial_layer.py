@@ -114,7 +114,9 @@ class AxialAttentionLayer(nn.Module):
         if self.form == "formula":
             logit_factors = logit_factors / math.sqrt(self.query_channels)
         else:
-            logit_factors = self.similarity_norm(qkv, relative, logit_factors, self.query_channels)
+            # As convert_sync_batchnorm decided for the layer's other norms, which it finds by their type.
+            synchronised = isinstance(self.qkv_norm, nn.SyncBatchNorm)
+            logit_factors = self.similarity_norm(qkv, relative, logit_factors, self.query_channels, synchronised)
         return logit_factors if relative is None else torch.cat([logit_factors, gates[3:], gates[2:3]])
 
     def _to_lines(self, x: Tensor) -> Tensor:
@@ -154,18 +156,23 @@ class SimilarityNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(maps * heads))
         self.register_buffer("running_var", torch.ones(maps * heads))
 
-    def forward(self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int) -> Tensor:
+    def forward(
+        self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int, synchronised: bool = False
+    ) -> Tensor:
         """Scales (maps, heads) of the logits for maps that `factors` (maps, heads) multiply before normalisation.
 
-        `qkv`, `relative` and `d_k` are those of `axial_attention`.
+        `qkv`, `relative` and `d_k` are those of `axial_attention`. With `synchronised`, the batch is that of all
+        processes, as with torch's SyncBatchNorm.
         """
         if self.training:
-            variance = self._batch_variance(qkv, relative, factors, d_k)
+            variance = self._batch_variance(qkv, relative, factors, d_k, synchronised)
         else:
             variance = self.running_var.view(self.maps, self.heads)
         return self.weight.view(self.maps, self.heads) * factors * torch.rsqrt(variance + self.eps)
 
-    def _batch_variance(self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int) -> Tensor:
+    def _batch_variance(
+        self, qkv: Tensor, relative: Tensor | None, factors: Tensor, d_k: int, synchronised: bool
+    ) -> Tensor:
         # Half precision would overflow in the second moments, so autocast is left for the statistics.
         device = qkv.device.type
         available = torch.amp.is_autocast_available(device)
@@ -173,6 +180,8 @@ class SimilarityNorm(nn.Module):
             full = torch.promote_types(qkv.dtype, torch.float32)
             table = None if relative is None else relative.to(full)
             statistics = similarity_statistics(qkv.to(full), table, d_k)
+            if synchronised:
+                statistics = statistics.over_all_processes()
             mean, variance = factors * statistics.mean, factors**2 * statistics.variance
         with torch.no_grad():
             unbiased = variance * (statistics.count / max(statistics.count - 1, 1))

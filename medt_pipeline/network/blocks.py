@@ -71,13 +71,12 @@ class AxialBlock(nn.Module):
         With `recompute`, nothing but `x` is kept for the backward, which runs the block again.
         """
         if recompute and torch.is_grad_enabled():
-            return checkpoint(self._apply, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
-        return self._apply(x)
+            return checkpoint(self._run, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
+        return self._run(x)
 
-    def _apply(self, x: Tensor) -> Tensor:
+    def _run(self, x: Tensor) -> Tensor:
         inner = F.relu(self.width(self.height(self.reduce(x))))
         return F.relu(self.expand_norm(self.expand(inner)) + self.shortcut(x))
-
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """Contexts of the first run and of the one in the backward."""
