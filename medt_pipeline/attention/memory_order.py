@@ -12,8 +12,7 @@ from torch import Tensor
 
 def dense_strides(tensor: Tensor) -> list[int]:
     """Strides of a tensor without gaps of the shape of `tensor`, its dimensions in the same order in memory."""
-    order = sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), dim))
-    return _strides(tensor.shape, order)
+    return _strides(tensor.shape, _order(tensor))
 
 
 def empty_result(qkv: Tensor, relative: Tensor | None, d_k: int, joined: bool) -> Tensor:
@@ -25,9 +24,14 @@ def empty_result(qkv: Tensor, relative: Tensor | None, d_k: int, joined: bool) -
     cases, lines, heads, channels, length = qkv.shape
     parts = 2 if relative is not None and not joined else 1
     shape = (cases, lines, parts, heads, channels - 2 * d_k, length)
-    order = sorted(range(5), key=lambda dim: (-qkv.stride(dim), dim))
     place = {0: [0], 1: [1], 2: [2, 3], 3: [4], 4: [5]}
-    return qkv.new_empty_strided(shape, _strides(shape, [dim for old in order for dim in place[old]]))
+    return qkv.new_empty_strided(shape, _strides(shape, [dim for old in _order(qkv) for dim in place[old]]))
+
+
+def _order(tensor: Tensor) -> list[int]:
+    """Dimensions from the largest stride to the smallest."""
+    strides = tensor.stride()
+    return sorted(range(len(strides)), key=lambda dim: (-strides[dim], dim))
 
 
 def _strides(shape: Sequence[int], order: Sequence[int]) -> list[int]:

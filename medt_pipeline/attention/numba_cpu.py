@@ -147,6 +147,7 @@ def _prepare(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joi
 
 
 def address(array: Array) -> int:
+    """Where the array's first element lies in memory."""
     return array.__array_interface__["data"][0]
 
 

@@ -225,7 +225,7 @@ def total(typing: Any, lanes: Any) -> Any:
 def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
     """Two registers of two values, or four of four, transposed."""
     if len(rows) == 2:
-        return [_shuffle(builder, *rows, mask) for mask in ([0, 2], [1, 3])]
+        return [_shuffle(builder, rows[0], rows[1], mask) for mask in ([0, 2], [1, 3])]
     low = [_shuffle(builder, a, b, [0, 4, 1, 5]) for a, b in (rows[:2], rows[2:])]
     high = [_shuffle(builder, a, b, [2, 6, 3, 7]) for a, b in (rows[:2], rows[2:])]
     return [_shuffle(builder, a, b, mask) for a, b in (low, high) for mask in ([0, 1, 4, 5], [2, 3, 6, 7])]

@@ -19,7 +19,10 @@ from medt_pipeline.attention.numba_layout import INNER, PAD
 
 @njit(**INNER)
 def products(zero, w, t, to, a, x, b, z, channels, positions, at, i):
-    """For queries i…i+3: to[j] = Σ_c a[c,i] x[c,j], with `positions` also b[c,i] t[c, i-j] + z[c,j] t[channels+c, i-j]."""
+    """For queries i…i+3: to[j] = Σ_c a[c,i] x[c,j].
+
+    With `positions` also + b[c,i] t[c, i-j] + z[c,j] t[channels+c, i-j].
+    """
     for j in range(at.length):
         s0 = s1 = s2 = s3 = splat(zero)
         offset = i - j + at.length - 1

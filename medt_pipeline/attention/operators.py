@@ -8,7 +8,6 @@ Only inputs are kept from forward to backward.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -47,21 +46,22 @@ def make_attention(
     """
     operator = f"medt_pipeline::axial_attention_{name}"
 
-    def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, *grads: Tensor) -> Any:
-            _check_dtypes((qkv, *grads), (relative, scales), dtypes, mixed)
-            return function(qkv, relative, scales, d_k, joined, *grads)
+    @torch.library.custom_op(operator, mutates_args=(), device_types=device_types, schema=f"({_ARGUMENTS}) -> Tensor")
+    def fused(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool) -> Tensor:
+        _check_dtypes((qkv,), (relative, scales), dtypes, mixed)
+        return forward(qkv, relative, scales, d_k, joined)
 
-        return call
-
-    register = functools.partial(torch.library.custom_op, mutates_args=(), device_types=device_types)
-    fused = register(operator, checked(forward), schema=f"({_ARGUMENTS}) -> Tensor")
-    fused_backward = register(
+    @torch.library.custom_op(
         f"{operator}_backward",
-        checked(backward),
+        mutates_args=(),
+        device_types=device_types,
         schema=f"({_ARGUMENTS}, Tensor gradient) -> (Tensor, Tensor, Tensor)",
     )
+    def fused_backward(
+        qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, gradient: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        _check_dtypes((qkv, gradient), (relative, scales), dtypes, mixed)
+        return backward(qkv, relative, scales, d_k, joined, gradient)
 
     def differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         qkv, relative, scales = ctx.saved_tensors

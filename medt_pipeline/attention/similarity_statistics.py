@@ -36,8 +36,8 @@ class SimilarityStatistics:
     def over_all_processes(self) -> SimilarityStatistics:
         """Statistics of the entries of all processes of torch.distributed together; the same where there is one.
 
-        Counts may differ. Differentiable: a process's inputs get the gradients of what all processes make of them. Means
-        are combined before variances, as deviations from the common mean, so nothing cancels.
+        Counts may differ. Differentiable: a process's inputs get the gradients of what all processes make of them.
+        Means are combined before variances, as deviations from the common mean, so nothing cancels.
         """
         if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
             return self

@@ -125,7 +125,7 @@ class AxialAttentionLayer(nn.Module):
         return x.unflatten(1, (self.heads, -1)).permute(order)
 
     def _from_lines(self, sums: Tensor) -> Tensor:
-        """(cases, lines, parts, heads, d_v, L) → (cases, parts × heads × d_v, H, W), a view of what is channels-last."""
+        """(cases, lines, parts, heads, d_v, L) → (cases, parts × heads × d_v, H, W), a view if channels-last."""
         order = (0, 2, 3, 4, 5, 1) if self.axis == "height" else (0, 2, 3, 4, 1, 5)
         return sums.permute(order).flatten(1, 3)
 

@@ -168,7 +168,7 @@ class AxialBranch(nn.Module):
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for stage in self.stages:
-            for block in stage:
+            for block in stage.children():
                 x = block(x, self.recompute)
             skips.append(x)
         if self.bottom is not None:

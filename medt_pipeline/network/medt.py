@@ -104,7 +104,7 @@ class MedT(LoGo):
 
 
 def cut_into_patches(x: Tensor, grid: Size) -> Tensor:
-    """(cases, C, H, W) → (cases × rows × columns, C, H / rows, W / columns), row by row within a case, channels last."""
+    """(cases, C, H, W) → (cases × rows × columns, C, H / rows, W / columns), row by row, channels last."""
     rows, columns = grid
     patches = x.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
     return patches.transpose(2, 3).flatten(0, 2).permute(0, 3, 1, 2)

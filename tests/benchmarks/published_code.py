@@ -1,4 +1,4 @@
-"""The published networks, from a checkout of github.com/jeya-maria-jose/Medical-Transformer that MEDT_PUBLISHED names."""
+"""The published networks, from a checkout of jeya-maria-jose/Medical-Transformer that MEDT_PUBLISHED names."""
 
 from __future__ import annotations
 

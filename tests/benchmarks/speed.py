@@ -3,8 +3,8 @@
     python -m tests.benchmarks.speed                          layer and network at 128, 256 and 512
     python -m tests.benchmarks.speed --work network --sizes 128 --rounds 9
 
-All contenders of a row run in turn, round by round, in one process; the median is shown, with the ratio to
-nnU-Net's PlainConvUNet (networks) or to the reference backend (layers). Peak memory is measured in a process of its own.
+All contenders of a table run in turn, round by round, in one process; the median is shown, with the ratio to nnU-Net's
+PlainConvUNet (networks) or to the reference backend (layers). Peak memory is measured in a process of its own.
 With MEDT_PUBLISHED naming a checkout of the published code, that runs too, with the same weights.
 """
 
@@ -16,6 +16,7 @@ import multiprocessing
 import platform
 import statistics
 import sys
+from pathlib import Path
 
 import torch
 
@@ -86,7 +87,7 @@ def medians(made: dict[str, Contender], work: str, x: torch.Tensor, rounds: int)
 
 
 def _floor(made: dict[str, Contender], x: torch.Tensor, rate: float) -> str:
-    """Seconds that the multiplications of a training step, three forwards, would take at the rate of a matrix product."""
+    """Seconds that a training step, three forwards of multiplications, takes at the rate of a matrix product."""
     counted = []
     for name in ("reference backend", "PlainConvUNet"):
         if name in made:
@@ -126,10 +127,9 @@ def _machine(device: str, rate: float | None) -> str:
 
 def _processor() -> str:
     if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 
