@@ -12,6 +12,9 @@ from medt_pipeline.attention.numba_cpu import DTYPES, MOST_CHUNKS, MOST_PARTIALS
 MOST_SCRATCH = 2**26
 """Bytes of a thread's scratch; what would need more is left to plain torch."""
 
+BLOCKS_A_CHUNK = 8
+"""Fewest blocks in a chunk: bringing a chunk's sums to their heads costs about as much as a block."""
+
 
 def why_not(qkv: Tensor, d_k: int) -> str | None:
     """The reason why the kernels cannot serve the input, or None."""
@@ -78,7 +81,7 @@ def _prepare(qkv: Tensor, d_k: int, entries: int) -> Job:
     dtype = DTYPES[qkv.dtype]
     lanes = BYTES // qkv.element_size()
     blocks = -(-cases * lines * heads // lanes)
-    chunks = max(min(blocks, MOST_CHUNKS, max(1, MOST_PARTIALS // max(entries, 1))), 1)
+    chunks = max(min(blocks // BLOCKS_A_CHUNK, MOST_CHUNKS, MOST_PARTIALS // max(entries, 1)), 1)
     threads = min(torch.get_num_threads(), chunks)
     scratch: Array = np.zeros(threads * moment_places(d_k, length).end * lanes, dtype)
     partials: Array = np.zeros((chunks if entries else 0, entries))
