@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medt_pipeline.attention import axial_attention, resize_relative_table, similarity_statistics
+from medt_pipeline.network.folding import convolve_and_normalise
 
 Axis = Literal["height", "width"]
 Position = Literal["none", "plain", "gated"]
@@ -91,7 +92,7 @@ class AxialAttentionLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend along the layer's axis; x is (cases, in_channels, H, W), fastest where its channels lie last."""
-        qkv = self._to_lines(self.qkv_norm(self.qkv(x)))
+        qkv = self._to_lines(convolve_and_normalise(self.qkv, self.qkv_norm, x))
         relative = None if self.position == "none" else resize_relative_table(self.relative, qkv.shape[-1])
         scales = self._scales(qkv, relative)
         sums = axial_attention(qkv, relative, scales, self.query_channels, joined=self.form == "formula")

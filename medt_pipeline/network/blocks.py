@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from medt_pipeline.network.axial_layer import AxialAttentionLayer, Form, Position, SimilarityNorm
+from medt_pipeline.network.folding import convolve_and_normalise
 from medt_pipeline.network.topology import BranchTopology, Size, halves
 
 STEM_WIDTH = 128
@@ -18,16 +19,20 @@ STEM_WIDTH = 128
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch normalisation, ReLU."""
+    """Convolution without bias, batch normalisation and, if `activate`, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, activate: bool = True
+    ) -> None:
         super().__init__()
+        self.activate = activate
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(cases, in_channels, H, W) → (cases, out_channels, H / stride, W / stride), rounded up."""
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        x = convolve_and_normalise(self.conv, self.norm, x)
+        return F.relu(x, inplace=True) if self.activate else x
 
 
 class AxialBlock(nn.Module):
@@ -56,14 +61,10 @@ class AxialBlock(nn.Module):
         self.reduce = ConvNorm(in_channels, width, kernel_size=1)
         self.height = AxialAttentionLayer(width, width, heads, size[0], "height", 1, position, form)
         self.width = AxialAttentionLayer(width, width, heads, size[1], "width", stride, position, form)
-        self.expand = nn.Conv2d(width, out_channels, kernel_size=1, bias=False)
-        self.expand_norm = nn.BatchNorm2d(out_channels)
+        self.expand = ConvNorm(width, out_channels, kernel_size=1, activate=False)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
-                nn.BatchNorm2d(out_channels),
-            )
+            self.shortcut = ConvNorm(in_channels, out_channels, kernel_size=1, stride=stride, activate=False)
 
     def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
         """Apply the block to (cases, in_channels, H, W).
@@ -75,8 +76,8 @@ class AxialBlock(nn.Module):
         return self._run(x)
 
     def _run(self, x: Tensor) -> Tensor:
-        inner = F.relu(self.width(self.height(self.reduce(x))))
-        return F.relu(self.expand_norm(self.expand(inner)) + self.shortcut(x))
+        inner = F.relu(self.width(self.height(self.reduce(x))), inplace=True)
+        return F.relu(self.expand(inner).add_(self.shortcut(x)), inplace=True)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """Contexts of the first run and of the one in the backward."""

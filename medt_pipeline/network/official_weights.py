@@ -23,9 +23,10 @@ _LAYER_PARTS = {
 _BLOCK_PARTS = {
     "reduce.conv.": "conv_down.",
     "reduce.norm.": "bn1.",
-    "expand.": "conv_up.",
-    "expand_norm.": "bn2.",
-    "shortcut.": "downsample.",
+    "expand.conv.": "conv_up.",
+    "expand.norm.": "bn2.",
+    "shortcut.conv.": "downsample.0.",
+    "shortcut.norm.": "downsample.1.",
 }
 _GATES = ("f_qr", "f_kr", "f_sve", "f_sv")
 _NEVER_USED = re.compile(r"flatten_index$|num_batches_tracked$|^adjust_p\.|^layer\d_p\.\d\.conv1\.")
