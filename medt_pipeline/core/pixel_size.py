@@ -32,7 +32,8 @@ _UM_PER_TIFF_UNIT = {2: _UM_PER_INCH, 3: _UM_PER_CM}
 _OME_SIZE = r'PhysicalSize{axis}="([^"]+)"'
 _OME_UNIT = r'PhysicalSize{axis}Unit="([^"]+)"'
 _APERIO = re.compile(r"\bMPP\s*=\s*([0-9.eE+-]+)")
-_DICOM_SPACING = ("0028|0030", "0018|1164")
+_DICOM_SPACING = ("0028|0030", "0018|1164", "0018|2010")
+"""Pixel Spacing, Imager Pixel Spacing, Nominal Scanned Pixel Spacing."""
 _MEDICAL_ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".dcm")
 
 

@@ -27,6 +27,8 @@ class StainSummary:
         eosin_deviation_deg: the same for eosin.
         haematoxylin_mean: spread of the mean concentrations.
         eosin_mean: the same for eosin.
+        haematoxylin_p99: spread of the 99th percentiles of the concentrations: how far strengths differ.
+        eosin_p99: the same for eosin.
         tissue_share: median share of stained pixels, 0 to 1.
         background_share: median share of pixels of the empty slide, 0 to 1.
         background_level: median level of the empty slide, 0 to 1; None where no case shows it.
@@ -44,6 +46,8 @@ class StainSummary:
     eosin_deviation_deg: Spread | None
     haematoxylin_mean: Spread | None
     eosin_mean: Spread | None
+    haematoxylin_p99: Spread | None
+    eosin_p99: Spread | None
     tissue_share: float
     background_share: float
     background_level: float | None
@@ -68,6 +72,8 @@ def summarise_stain(cases: Mapping[str, StainFacts]) -> StainSummary | None:
         _spread(deviations[:, 1]),
         _spread([one.haematoxylin_mean for one in every if one.haematoxylin_mean is not None]),
         _spread([one.eosin_mean for one in every if one.eosin_mean is not None]),
+        _spread([one.haematoxylin_p99 for one in every if one.haematoxylin_p99 is not None]),
+        _spread([one.eosin_p99 for one in every if one.eosin_p99 is not None]),
         float(np.median([one.tissue_share for one in every])),
         float(np.median([one.background_share for one in every])),
         median_of(one.background_level for one in every),

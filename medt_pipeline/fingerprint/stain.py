@@ -15,6 +15,9 @@ TISSUE_DENSITY = 0.15
 ANGLE_PERCENTILES = (1, 99)
 """Robust extremes of the directions in the stain plane: α of Macenko et al."""
 
+STRONG_PERCENTILE = 99
+"""Of the concentrations: what Macenko et al. bring to one value."""
+
 LIGHT_LEVEL = 204
 """Level of 255 in every channel from which a pixel counts as empty slide."""
 
@@ -49,8 +52,10 @@ class StainFacts:
         stain_angle_deg: angle between both.
         haematoxylin_reference_angle_deg: angle of `haematoxylin` to that of Ruifrok and Johnston.
         eosin_reference_angle_deg: the same for `eosin`.
-        haematoxylin_mean: mean concentration over the stained pixels.
+        haematoxylin_mean: mean concentration over the stained pixels; says how much of them is nuclei.
         eosin_mean: the same for eosin.
+        haematoxylin_p99: ninety-ninth percentile of the concentration; says how strong the stain is.
+        eosin_p99: the same for eosin.
     """
 
     tissue_share: float
@@ -63,6 +68,8 @@ class StainFacts:
     eosin_reference_angle_deg: float | None = None
     haematoxylin_mean: float | None = None
     eosin_mean: float | None = None
+    haematoxylin_p99: float | None = None
+    eosin_p99: float | None = None
 
 
 def measure_stain(picture: np.ndarray) -> StainFacts:
@@ -85,7 +92,8 @@ def measure_stain(picture: np.ndarray) -> StainFacts:
     if vectors is None:
         return StainFacts(*known)
     haematoxylin, eosin = vectors
-    mean = np.linalg.lstsq(vectors.T, density[tissue].mean(0), rcond=None)[0]
+    concentrations = density[tissue] @ np.linalg.pinv(vectors)
+    mean, p99 = concentrations.mean(0), np.percentile(concentrations, STRONG_PERCENTILE, axis=0)
     return StainFacts(
         *known,
         as_vector(haematoxylin),
@@ -95,6 +103,8 @@ def measure_stain(picture: np.ndarray) -> StainFacts:
         angle_deg(eosin, REFERENCE["eosin"]),
         float(mean[0]),
         float(mean[1]),
+        float(p99[0]),
+        float(p99[1]),
     )
 
 

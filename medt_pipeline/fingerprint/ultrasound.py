@@ -134,7 +134,8 @@ def find_marks(gray: np.ndarray) -> np.ndarray:
     """(H, W) bool: pixels of `gray`, (H, W) uint8, that look like burned-in letters and calipers.
 
     These are bright pixels near an upright and a level edge, both sharper than any echo along the beam and across it;
-    bright layers of tissue have level edges only. Marks that were blurred when the image was enlarged are not found.
+    bright layers of tissue have level edges only. Marks that were blurred when the image was enlarged are not found,
+    and a speckle as fine as the pixels is mistaken for marks.
     """
     bright = gray >= MARK_LEVEL
     marks = bright
