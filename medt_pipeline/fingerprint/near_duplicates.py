@@ -113,7 +113,7 @@ def _similar_to_block(signs: np.ndarray, pictures: np.ndarray, start: int) -> It
     correlation = pictures[rows[chosen]] @ pictures[start:].T
     found = candidates[chosen] & (correlation >= LEAST_CORRELATION)
     for i, j in zip(*np.nonzero(found), strict=True):
-        yield int(rows[chosen[i]]), int(start + j), min(1.0, float(correlation[i, j]))
+        yield int(rows[chosen[i]]), int(start + j), min(1.0, round(float(correlation[i, j]), 6))
 
 
 def similar_pairs(

@@ -21,7 +21,7 @@ class StainSummary:
         haematoxylin: median vector, of length 1.
         eosin: the same.
         stain_angle_deg: median over cases of the angle between both.
-        haematoxylin_reference_angle_deg: median angle to the vector of Ruifrok and Johnston.
+        haematoxylin_reference_angle_deg: median angle to the nearer of two published vectors.
         eosin_reference_angle_deg: the same for eosin.
         haematoxylin_deviation_deg: spread of the angles between the cases' vectors and the median one.
         eosin_deviation_deg: the same for eosin.

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from medt_pipeline.fingerprint.levels import block_means
 
 TISSUE_DENSITY = 0.15
-"""Optical density (decadic) in every channel from which a pixel counts as stained: β of Macenko et al."""
+"""Optical density (decadic), mean of the channels, from which a pixel counts as stained. Macenko et al. ask for their β
+in every channel, which would leave out all but the darkest eosin: it absorbs no red."""
 
 ANGLE_PERCENTILES = (1, 99)
 """Robust extremes of the directions in the stain plane: α of Macenko et al."""
@@ -25,13 +26,18 @@ USUAL_LIGHT = 240
 """Level of the empty slide where the image shows none, as Macenko normalization is commonly computed."""
 
 LEAST_ANGLE_DEG = 1.0
+LEAST_SHARE_IN_PLANE = 0.9
+"""Length of the mean density's part in the stain plane over its whole length."""
+
 LEAST_LIGHT_SHARE = 0.01
 LEAST_TISSUE_BLOCKS = 200
 LEAST_TISSUE_SHARE = 0.01
 SAMPLED_BLOCKS = 65_536
 
-REFERENCE = {"haematoxylin": (0.65, 0.70, 0.29), "eosin": (0.07, 0.99, 0.11)}
-"""Ruifrok and Johnston 2001, Anal Quant Cytol Histol 23, 291."""
+HAEMATOXYLIN_REFERENCES = ((0.65, 0.70, 0.29), (0.56, 0.72, 0.41))
+EOSIN_REFERENCES = ((0.07, 0.99, 0.11), (0.22, 0.80, 0.56))
+"""Ruifrok and Johnston 2001 (Anal Quant Cytol Histol 23, 291), and those to which Macenko et al. normalize: scanners
+differ, and the slides of one set may lie near either."""
 
 Vector = tuple[float, float, float]
 
@@ -50,8 +56,8 @@ class StainFacts:
         haematoxylin: density of red, green and blue at concentration 1, of length 1: the stain with more red density.
         eosin: the other one.
         stain_angle_deg: angle between both.
-        haematoxylin_reference_angle_deg: angle of `haematoxylin` to that of Ruifrok and Johnston.
-        eosin_reference_angle_deg: the same for `eosin`.
+        haematoxylin_reference_angle_deg: angle of `haematoxylin` to the nearer of `HAEMATOXYLIN_REFERENCES`.
+        eosin_reference_angle_deg: the same for `eosin` and `EOSIN_REFERENCES`.
         haematoxylin_mean: mean concentration over the stained pixels; says how much of them is nuclei.
         eosin_mean: the same for eosin.
         haematoxylin_p99: ninety-ninth percentile of the concentration; says how strong the stain is.
@@ -99,8 +105,8 @@ def measure_stain(picture: np.ndarray) -> StainFacts:
         as_vector(haematoxylin),
         as_vector(eosin),
         angle_deg(haematoxylin, eosin),
-        angle_deg(haematoxylin, REFERENCE["haematoxylin"]),
-        angle_deg(eosin, REFERENCE["eosin"]),
+        min(angle_deg(haematoxylin, reference) for reference in HAEMATOXYLIN_REFERENCES),
+        min(angle_deg(eosin, reference) for reference in EOSIN_REFERENCES),
         float(mean[0]),
         float(mean[1]),
         float(p99[0]),
@@ -117,11 +123,15 @@ def stain_vectors(density: np.ndarray) -> np.ndarray | None:
     """The two stains in `density`, (n, 3) of stained pixels: (2, 3), each of length 1, haematoxylin first.
 
     Macenko et al. 2009, doi 10.1109/ISBI.2009.5193250: the plane of the two largest principal axes, and in it the
-    robust extremes of the directions. None where there is one direction only (less than a degree between both).
+    robust extremes of the directions. None where there is one direction only (less than a degree between both), or
+    where the mean colour lies off that plane, so that it holds noise and no stains.
     """
     _, axes = np.linalg.eigh(np.cov(density.T))
     # Directions are measured from the mean one, so that no pixel lies where angles jump from π to −π.
-    first = axes[:, 1:] @ (axes[:, 1:].T @ density.mean(0))
+    mean = density.mean(0)
+    first = axes[:, 1:] @ (axes[:, 1:].T @ mean)
+    if np.linalg.norm(first) < LEAST_SHARE_IN_PLANE * np.linalg.norm(mean):
+        return None
     first /= np.linalg.norm(first)
     second = axes[:, 2] - first * (first @ axes[:, 2])
     if np.linalg.norm(second) < np.sin(np.radians(LEAST_ANGLE_DEG)):

@@ -90,7 +90,7 @@ def plan_and_preprocess(
     reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
     found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside)
     if strict and found.problems:
-        raise UserError(f"{_left_out(found.problems)} Repair them, or plan without --strict to leave them out.")
+        raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
     write_json(preprocessed / "dataset_fingerprint.json", found.nnunet)
     write_fingerprint(preprocessed, found.fingerprint)
@@ -113,7 +113,7 @@ def _left_out(problems: Sequence[Problem]) -> str:
     """All problems with a line each: how many cases are left out, and why."""
     shown = "".join(f"\n  - {problem.reason}" for problem in problems[:MOST_SHOWN])
     more = f"\n  and {len(problems) - MOST_SHOWN} more in {FINGERPRINT_FILE}" if len(problems) > MOST_SHOWN else ""
-    return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}\n"
+    return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}"
 
 
 def _threads() -> int:

@@ -87,6 +87,17 @@ def test_one_hue_only_has_no_two_stains() -> None:
     assert facts.haematoxylin is None or facts.stain_angle_deg < 8
 
 
+@pytest.mark.parametrize("colour", [(120, 60, 140), (90, 90, 90)])
+def test_noise_around_one_colour_is_no_stain(colour: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 3, (3, 60, 60))
+    # Without variation in strength the noise alone makes the plane.
+    noise -= noise.mean(0)
+    facts = measure_stain((np.array(colour)[:, None, None] + noise).round().astype(np.uint8))
+    assert facts.tissue_share == 1
+    assert facts.haematoxylin is None
+
+
 def test_too_little_tissue() -> None:
     picture = np.full((3, 100, 100), 250, np.uint8)
     picture[:, :1, :50] = np.array([120, 60, 140])[:, None, None]
