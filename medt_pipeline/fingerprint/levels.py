@@ -89,11 +89,12 @@ def _scale(depth: int | None, lowest: float, highest: float) -> tuple[float, flo
 
 def _to_bytes(image: np.ndarray, low: float, high: float) -> np.ndarray:
     if (low, high) == (0.0, 255.0):
-        return image.astype(np.uint8)
+        # Readers hand over views with channels last, on which every reduction below takes several times as long.
+        return image.astype(np.uint8, order="C")
     if high == low:
         return np.zeros(image.shape, np.uint8)
     scaled = (image.astype(np.float64) - low) * (255 / (high - low))
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return np.rint(scaled).clip(0, 255).astype(np.uint8, order="C")
 
 
 def _mean_channel(picture: np.ndarray) -> np.ndarray:
