@@ -13,6 +13,7 @@ from medt_pipeline.core.cases import Case, write_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import write_json
 from medt_pipeline.core.images import read_image, write_png
+from medt_pipeline.core.pixel_size import read_pixel_size
 
 from .channels import CHANNEL_NAMES, ChannelDecision, decide_channels, to_channels
 from .duplicates import find_duplicates, groups_of
@@ -131,11 +132,7 @@ def _in(folder: Path, part: str, name: str) -> Path:
 def _write_tables(
     folder: Path, cases: Sequence[SourceCase], decisions: Decisions, source: Source, target: Target
 ) -> None:
-    facts = {
-        case.name: Case(decisions.groups[case.name], case.image.name, case.mask.name if case.mask else None)
-        for case in cases
-    }
-    write_cases(folder, facts)
+    write_cases(folder, {case.name: _facts(case, decisions.groups[case.name]) for case in cases})
     dataset = {
         "channel_names": CHANNEL_NAMES[decisions.channels.rgb],
         "labels": {name: label for label, name in enumerate(decisions.labels.names)},
@@ -149,6 +146,11 @@ def _write_tables(
         "converted_by": "medt_convert",
     }
     write_json(folder / "dataset.json", {key: value for key, value in dataset.items() if value != ""})
+
+
+def _facts(case: SourceCase, group: str) -> Case:
+    size = read_pixel_size(case.image)
+    return Case(group, case.image.name, case.mask.name if case.mask else None, (size.y_um, size.x_um) if size else None)
 
 
 def _summarize(

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from medt_pipeline.commands._run import SUCCESS, make_parser, run
+from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", type=_gigabytes, metavar="GB", help="memory for training, e.g. 8GB")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="what training will run on"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse (exit status 2) where a case cannot be used, instead of leaving it out (exit status 1)",
     )
     return run(parser, _plan, arguments)
 
@@ -41,12 +46,17 @@ def _plan(options: argparse.Namespace) -> int:
 
     workspace = Workspace.locate(options.workspace).activate()
     kind = device_kind(choose_device(options.device))
+    status = SUCCESS
     for dataset_id in options.dataset:
-        summary = plan_and_preprocess(dataset_id, workspace, kind, options.memory, options.preset)
+        summary = plan_and_preprocess(
+            dataset_id, workspace, kind, options.memory, options.preset, strict=options.strict
+        )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:
             print(f"  {decision.name:28}{decision.reason}")
         for note in summary.notes:
             print(f"note: {note}", file=sys.stderr)
         print(f"Plans and their reasons: {summary.plans_file}\nNext: medt_train {dataset_id} fold0")
-    return SUCCESS
+        if summary.left_out:
+            status = PARTLY
+    return status

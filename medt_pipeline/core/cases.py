@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json, write_json
@@ -20,16 +22,19 @@ class Case:
             where nothing is known.
         image: file name of the source image.
         mask: file name of the source mask, None for test cases without one.
+        pixel_size_um: height and width of a pixel of the source in micrometres, None where its file does not tell; the
+            PNG files that are written hold none.
     """
 
     group: str
     image: str
     mask: str | None = None
+    pixel_size_um: tuple[float, float] | None = None
 
 
 def write_cases(raw_folder: Path, cases: dict[str, Case]) -> None:
     """Write the facts about all cases, sorted by name, to `raw_folder`/medt_cases.json."""
-    write_json(raw_folder / CASES_FILE, {"cases": {name: asdict(cases[name]) for name in sorted(cases)}})
+    write_json(raw_folder / CASES_FILE, {"cases": {name: _to_json(cases[name]) for name in sorted(cases)}})
 
 
 def read_cases(raw_folder: Path) -> dict[str, Case]:
@@ -42,6 +47,18 @@ def read_cases(raw_folder: Path) -> dict[str, Case]:
     if not file.exists():
         return {}
     try:
-        return {str(name): Case(**facts) for name, facts in read_json(file)["cases"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
+        return {str(name): _from_json(facts) for name, facts in read_json(file)["cases"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise UserError(f"{file} is not a table of cases ({error}); convert the data set again.") from None
+
+
+def _to_json(case: Case) -> dict[str, Any]:
+    facts = asdict(case)
+    if facts["pixel_size_um"] is None:
+        del facts["pixel_size_um"]
+    return facts
+
+
+def _from_json(facts: Mapping[str, Any]) -> Case:
+    size = facts.get("pixel_size_um")
+    return Case(**{**facts, "pixel_size_um": None if size is None else (float(size[0]), float(size[1]))})

@@ -1,21 +1,27 @@
-"""The fingerprint of a raw data set, in nnU-Net's format, without a pool of worker processes."""
+"""The fingerprints of a raw data set, nnU-Net's and our own, without a pool of worker processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.progress import progress
+from medt_pipeline.fingerprint.case_facts import Beside, MeasuredCase, measure_case
+from medt_pipeline.fingerprint.medt_fingerprint import Fingerprint
+from medt_pipeline.fingerprint.set_groups import group_cases
 from medt_pipeline.fingerprint.statistics import (
     IntensityCounts,
     count_intensities,
     nonzero_box_shape,
     summarise_intensities,
 )
+from medt_pipeline.fingerprint.summary import Problem, summarise
 
 ReadCase = Callable[[str], "tuple[np.ndarray, np.ndarray, tuple[float, ...]]"]
 """From a case's name to its image (C, 1, H, W), its label map (1, 1, H, W) and its spacing (z, y, x)."""
@@ -30,32 +36,93 @@ class _CaseFacts:
     everything: list[IntensityCounts | None]  # of all pixels, counted only where there is no foreground
 
 
-def extract_fingerprint(names: list[str], read_case: ReadCase, threads: int, quiet: bool = False) -> Mapping:
-    """Content of nnU-Net's dataset_fingerprint.json for 2D cases.
+@dataclass(frozen=True)
+class Extraction:
+    """What was found out about a data set.
 
-    The intensity properties are exact where nnU-Net's are sampled (`summarise_intensities`). Cases without foreground
-    do not count for them; where no case has any, all pixels of all cases stand in, for which nnU-Net fails.
+    Attributes:
+        nnunet: content of nnU-Net's dataset_fingerprint.json, of the cases that could be measured, in their order.
+        fingerprint: the same cases' facts of our own.
+    """
+
+    nnunet: dict[str, Any]
+    fingerprint: Fingerprint
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The cases that were left out."""
+        return self.fingerprint.summary.problems
+
+
+def extract_fingerprint(
+    names: list[str],
+    read_case: ReadCase,
+    threads: int,
+    quiet: bool = False,
+    classes: Mapping[int, str] = MappingProxyType({1: "foreground"}),
+    beside: Mapping[str, Beside] = MappingProxyType({}),
+) -> Extraction:
+    """Both fingerprints of 2D cases, each of which is read once.
+
+    The intensity properties of nnU-Net's are exact where its own are sampled (`summarise_intensities`). Cases without
+    foreground do not count for them; where no case has any, all pixels of all cases stand in, for which nnU-Net fails.
+    A case that cannot be read or measured is left out and named with its reason.
 
     Args:
         names: the cases.
         read_case: reads one.
         threads: cases read at once; reading and counting leave Python's lock most of the time.
         quiet: show no progress.
+        classes: name by label value of the foreground.
+        beside: what is known of the cases otherwise; a case may be missing.
 
     Raises:
-        UserError: sizes or channels do not fit together, or `read_case` says so.
+        UserError: no case can be used, or channels do not fit together.
     """
+
+    def examine(name: str) -> _Examined | Problem:
+        try:
+            return _examine(name, *read_case(name), classes, beside.get(name, Beside()))
+        except UserError as error:
+            return Problem(name, str(error))
+
     with ThreadPoolExecutor(threads) as pool:
-        facts = list(
-            progress(
-                pool.map(lambda name: _case_facts(name, *read_case(name)), names),
-                "Fingerprint",
-                total=len(names),
-                unit="case",
-                quiet=quiet,
-            )
-        )
-    _require_equal_channels(names, facts)
+        steps = progress(pool.map(examine, names), "Fingerprint", total=len(names), unit="case", quiet=quiet)
+        found = dict(zip(names, steps, strict=True))
+    problems = [one for one in found.values() if isinstance(one, Problem)]
+    good = {name: one for name, one in found.items() if isinstance(one, _Examined)}
+    if not good:
+        raise UserError(f"None of the {len(names)} cases can be used. {problems[0].reason}")
+    _require_equal_channels(good)
+    measured, pairs = group_cases({name: one.measured for name, one in good.items()})
+    summary = summarise(measured, classes, pairs, problems)
+    fingerprint = Fingerprint({name: case.facts for name, case in measured.items()}, summary)
+    return Extraction(_nnunet_content([one.nnunet for one in good.values()]), fingerprint)
+
+
+@dataclass(frozen=True)
+class _Examined:
+    nnunet: _CaseFacts
+    measured: MeasuredCase
+
+
+def _examine(
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    spacing: tuple[float, ...],
+    classes: Mapping[int, str],
+    beside: Beside,
+) -> _Examined:
+    facts = _case_facts(name, image, labels, spacing)
+    try:
+        measured = measure_case(name, image[:, 0], labels[0, 0], spacing, classes, beside)
+    except UserError as error:
+        raise UserError(f"Case {name} cannot be used: {error}") from None
+    return _Examined(facts, measured)
+
+
+def _nnunet_content(facts: list[_CaseFacts]) -> dict[str, Any]:
     channels = len(facts[0].foreground)
     areas = [np.prod(case.box_shape) / np.prod(case.shape) for case in facts]
     return {
@@ -88,10 +155,11 @@ def _case_facts(name: str, image: np.ndarray, labels: np.ndarray, spacing: tuple
     )
 
 
-def _require_equal_channels(names: list[str], facts: list[_CaseFacts]) -> None:
-    counts = {name: len(case.foreground) for name, case in zip(names, facts, strict=True)}
-    if len(set(counts.values())) > 1:
-        first, other = names[0], next(name for name in names if counts[name] != counts[names[0]])
+def _require_equal_channels(cases: Mapping[str, _Examined]) -> None:
+    counts = {name: len(case.nnunet.foreground) for name, case in cases.items()}
+    first = next(iter(counts))
+    other = next((name for name in counts if counts[name] != counts[first]), None)
+    if other is not None:
         raise UserError(
             f"{first} has {counts[first]} channels but {other} has {counts[other]}; convert all images to one kind."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -54,6 +55,11 @@ class MedTPlanner(ExperimentPlanner):
         self._fitting: dict[Size, int] = {}
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
         self._resolution: Resolution | None = None
+
+    def restrict_to(self, cases: Mapping[str, Any]) -> None:
+        """Plan for these cases only, files by name as nnU-Net lists them: the others cannot be used."""
+        self.dataset = dict(cases)
+        self.dataset_json["numTraining"] = len(cases)
 
     def determine_fullres_target_spacing(self) -> np.ndarray:
         """Spacing (z, y, x) at which images are trained: the original one times the reduction."""

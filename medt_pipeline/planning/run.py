@@ -6,21 +6,30 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from medt_pipeline.core.cases import read_cases
+from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.fingerprint.case_facts import Beside
 from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, write_fingerprint
+from medt_pipeline.fingerprint.summary import Problem
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.presets import DeviceKind, load_preset
 from medt_pipeline.planning.rules.folds import Split, choose_folds
 
+if TYPE_CHECKING:
+    from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+
 SPLITS_FILE = "splits_final.json"
+INSTANCES_FOLDER = "instancesTr"
+MOST_SHOWN = 10
+"""Cases that are named one by one when they are left out."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +41,14 @@ class PlanSummary:
         plans_file: the plans.
         decisions: every decision with its reason.
         notes: what the user should know beside the decisions.
+        left_out: cases that could not be used; they are in no fold and not preprocessed.
     """
 
     dataset_name: str
     plans_file: Path
     decisions: list[Decision]
     notes: list[str]
+    left_out: list[Problem]
 
 
 def plan_and_preprocess(
@@ -47,8 +58,11 @@ def plan_and_preprocess(
     memory_gb: float | None = None,
     preset: str = "default",
     quiet: bool = False,
+    strict: bool = False,
 ) -> PlanSummary:
     """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
+
+    A case that cannot be used (unreadable, sizes that do not fit, undeclared labels) is left out and named.
 
     Args:
         dataset_id: id in the workspace's raw folder.
@@ -57,9 +71,10 @@ def plan_and_preprocess(
         memory_gb: memory for training; None takes the preset's for the device.
         preset: name of the preset in `plans/`.
         quiet: show no progress.
+        strict: refuse, before anything is written, where a case would be left out.
 
     Raises:
-        UserError: the data set does not exist, is not 2D or is not consistent.
+        UserError: the data set does not exist, is not consistent or holds no case that can be used.
     """
     # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
@@ -70,18 +85,35 @@ def plan_and_preprocess(
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
     dataset = _list_training_cases(raw, dataset_json)
-    preprocessed = make_folder(workspace.preprocessed / name)
     threads = _threads()
-    reader = _reader(dataset, dataset_json)
-    write_json(preprocessed / "dataset_fingerprint.json", extract_fingerprint(list(dataset), reader, threads, quiet))
+    known = read_cases(raw)
+    reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
+    found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside)
+    if strict and found.problems:
+        raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
+    preprocessed = make_folder(workspace.preprocessed / name)
+    write_json(preprocessed / "dataset_fingerprint.json", found.nnunet)
+    write_fingerprint(preprocessed, found.fingerprint)
+    dataset = {case: dataset[case] for case in found.fingerprint.cases}
+    left_out = [problem.case for problem in found.problems]
     planner = MedTPlanner(name, memory_gb, device_kind, numbers)
+    planner.restrict_to(dataset)
     plans = planner.plan_experiment()
-    folds, notes = _write_folds(raw, preprocessed, list(dataset), numbers.folds)
+    folds, notes = _write_folds(raw, preprocessed, list(dataset), left_out, known, numbers.folds)
     identifier = plans["configurations"]["2d"]["data_identifier"]
     preprocess(dataset, plans, "2d", dataset_json, preprocessed / identifier, threads, quiet)
     _copy_labels(dataset, dataset_json, preprocessed / "gt_segmentations")
+    if found.problems:
+        notes.insert(0, _left_out(found.problems))
     plans_file = preprocessed / f"{PLANS_NAME}.json"
-    return PlanSummary(name, plans_file, [*planner.decisions, folds], notes)
+    return PlanSummary(name, plans_file, [*planner.decisions, folds], notes, found.problems)
+
+
+def _left_out(problems: Sequence[Problem]) -> str:
+    """All problems with a line each: how many cases are left out, and why."""
+    shown = "".join(f"\n  - {problem.reason}" for problem in problems[:MOST_SHOWN])
+    more = f"\n  and {len(problems) - MOST_SHOWN} more in {FINGERPRINT_FILE}" if len(problems) > MOST_SHOWN else ""
+    return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}"
 
 
 def _threads() -> int:
@@ -121,11 +153,8 @@ def _list_training_cases(raw: Path, dataset_json: Mapping[str, Any]) -> dict[str
 def _reader(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any]) -> ReadCase:
     """Reading of a case with nnU-Net's reader for this data set, with broken files and undeclared labels named."""
     import numpy as np
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        first = next(iter(dataset.values()))["images"][0]
-        reader = determine_reader_writer_from_dataset_json(dict(dataset_json), first)()
+    reader = _reader_class(dataset, dataset_json)()
     declared = _declared_labels(dataset_json)
 
     def read(name: str) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
@@ -151,6 +180,47 @@ def _reader(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str,
     return read
 
 
+def _reader_class(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any]) -> type[BaseReaderWriter]:
+    """nnU-Net's reader for this data set: the first that can read a case."""
+    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+
+    for files in dataset.values():
+        # It prints, tracebacks too, while it tries.
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.suppress(RuntimeError),
+        ):
+            return determine_reader_writer_from_dataset_json(dict(dataset_json), files["images"][0])
+    raise UserError(
+        f"None of the {len(dataset)} images can be read as {dataset_json['file_ending']}; convert the data set again."
+    )
+
+
+def _classes(dataset_json: Mapping[str, Any]) -> dict[int, str]:
+    """Name by label value of the foreground; a value in several regions is called after the first."""
+    names: dict[int, str] = {}
+    for name, values in dataset_json["labels"].items():
+        for value in values if isinstance(values, list) else [values]:
+            if value != 0 and name != "ignore":
+                names.setdefault(int(value), str(name))
+    return dict(sorted(names.items()))
+
+
+def _beside(raw: Path, dataset: Mapping[str, Mapping[str, Any]], known: Mapping[str, Case]) -> dict[str, Beside]:
+    """What the converter wrote down about the cases."""
+
+    def of_case(name: str) -> Beside:
+        images = tuple(Path(image) for image in dataset[name]["images"])
+        instances = raw / INSTANCES_FOLDER / f"{name}.png"
+        there = instances if instances.is_file() else None
+        if name not in known:
+            return Beside(None, None, images, there)
+        return Beside(known[name].group, known[name].pixel_size_um, images, there)
+
+    return {name: of_case(name) for name in dataset}
+
+
 def _declared_labels(dataset_json: Mapping[str, Any]) -> set[int]:
     declared: set[int] = set()
     for value in dataset_json["labels"].values():
@@ -159,10 +229,13 @@ def _declared_labels(dataset_json: Mapping[str, Any]) -> set[int]:
 
 
 def _write_folds(
-    raw: Path, preprocessed: Path, cases: list[str], wanted: int
+    raw: Path, preprocessed: Path, cases: list[str], left_out: Sequence[str], known: Mapping[str, Case], wanted: int
 ) -> tuple[Decision[list[Split]], list[str]]:
-    """Write splits_final.json unless there is one for exactly these cases; returns the folds in force, and notes."""
-    known = read_cases(raw)
+    """Write splits_final.json unless there is one for exactly these cases, and perhaps for those that are left out.
+
+    Returns:
+        The folds in force, without cases that are left out, and notes.
+    """
     decision = choose_folds({case: known[case].group if case in known else case for case in cases}, wanted)
     notes = []
     if not known:
@@ -170,7 +243,10 @@ def _write_folds(
     target = preprocessed / SPLITS_FILE
     own = raw / SPLITS_FILE if (raw / SPLITS_FILE).exists() else target
     if own.exists():
-        existing = read_json(own)
+        existing = [
+            {part: [case for case in split[part] if case not in left_out] for part in ("train", "val")}
+            for split in read_json(own)
+        ]
         covered = [sorted(split["train"] + split["val"]) == sorted(cases) for split in existing]
         if existing != decision.value and covered and all(covered):
             reason = f"Kept the {len(existing)} folds of the existing {own}."
@@ -182,8 +258,14 @@ def _write_folds(
 
 
 def _copy_labels(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any], target: Path) -> None:
-    """Copy label maps beside the preprocessed arrays, as nnU-Net does, so that training needs no raw data."""
-    make_folder(target)
+    """Copy label maps beside the preprocessed arrays, as nnU-Net does, so that training needs no raw data.
+
+    Those of other cases are removed: what was usable once must not be scored without a prediction.
+    """
+    ending = dataset_json["file_ending"]
+    for old in make_folder(target).glob(f"*{ending}"):
+        if old.name.removesuffix(ending) not in dataset:
+            old.unlink()
     for case, files in dataset.items():
-        with atomic_path(target / f"{case}{dataset_json['file_ending']}") as temporary:
+        with atomic_path(target / f"{case}{ending}") as temporary:
             shutil.copyfile(files["label"], temporary)

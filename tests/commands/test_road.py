@@ -39,6 +39,21 @@ def test_plan_train_predict_evaluate(converted: Drawn, tmp_path: Path, capsys: p
     assert json.loads((masks / "medt_scores.json").read_text())["labels"] == {"gland": 1}
 
 
+def test_planning_leaves_out_bad_images_and_ends_with_1(
+    converted: Drawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = converted.copy(tmp_path / "w", "preprocessed").root
+    (root / "raw" / DATASET_NAME / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken")
+    where = ["-d", "901", "--workspace", str(root)]
+    assert plan_and_preprocess.main([*where, "--strict"]) == 2
+    assert "Case p01_0 cannot be read" in capsys.readouterr().err
+    assert not (root / "preprocessed" / DATASET_NAME).exists()
+    assert plan_and_preprocess.main(where) == 1
+    captured = capsys.readouterr()
+    assert "1 case cannot be used" in captured.err
+    assert "Next: medt_train 901 fold0" in captured.out
+
+
 def test_predict_lists_bad_images_and_ends_with_1(
     trained: Drawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,16 @@ def test_dataset_json(tmp_path: Path) -> None:
     assert read_cases(target.folder)["b"] == Case("b", "b.png", "b.png")
 
 
+def test_the_pixel_size_of_the_source_is_kept(tmp_path: Path) -> None:
+    images, masks = draw_folder(tmp_path, ("a", "b"))
+    Image.fromarray(picture(0)).save(images / "a.png", dpi=(2540, 2540))
+    target = target_in(tmp_path)
+    convert(images, masks, target)
+    cases = read_cases(target.folder)
+    assert cases["a"].pixel_size_um == pytest.approx((10, 10), rel=1e-3)
+    assert cases["b"].pixel_size_um is None
+
+
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     images, masks = draw_folder(tmp_path)
     save(images / "d.png", picture(0))

@@ -36,8 +36,8 @@ def test_agrees_with_nnunets_extractor(planned: Drawn) -> None:
 
 def test_all_masks_empty_falls_back_to_all_pixels() -> None:
     image = np.arange(12.0).reshape(1, 1, 3, 4)
-    fingerprint = extract_fingerprint(["a"], lambda name: (image, np.zeros((1, 1, 3, 4)), (999, 1, 1)), 1, quiet=True)
-    assert fingerprint["foreground_intensity_properties_per_channel"]["0"]["max"] == 11
+    found = extract_fingerprint(["a"], lambda name: (image, np.zeros((1, 1, 3, 4)), (999, 1, 1)), 1, quiet=True)
+    assert found.nnunet["foreground_intensity_properties_per_channel"]["0"]["max"] == 11
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,56 @@ def test_mixed_channels_are_named() -> None:
 
     with pytest.raises(UserError, match="a has 3 channels but b has 1"):
         extract_fingerprint(["a", "b"], read, 1, quiet=True)
+
+
+def read_some(broken: dict[str, str]):
+    """A reader of random cases that fails for those in `broken`."""
+
+    def read(name: str):
+        if broken.get(name) == "unreadable":
+            raise UserError(f"Case {name} cannot be read.")
+        image = np.random.default_rng(ord(name)).integers(0, 256, (1, 1, 20, 30)).astype(np.float32)
+        if broken.get(name) == "nan":
+            image[0, 0, 3, 3] = np.nan
+        labels = np.zeros((1, 1, 20, 30), np.uint8)
+        labels[..., 5:10, 5:10] = 1
+        return image, labels[..., :-1] if broken.get(name) == "size" else labels, (999.0, 1.0, 1.0)
+
+    return read
+
+
+def test_broken_cases_are_left_out_of_both_fingerprints() -> None:
+    broken = {"b": "unreadable", "d": "nan", "e": "size"}
+    found = extract_fingerprint(list("abcdef"), read_some(broken), 2, quiet=True)
+    without = extract_fingerprint(list("acf"), read_some({}), 1, quiet=True)
+    assert found.nnunet == without.nnunet
+    assert found.fingerprint.cases == without.fingerprint.cases
+    assert [problem.case for problem in found.problems] == list("bde")
+    reasons = [problem.reason for problem in found.problems]
+    assert "cannot be read" in reasons[0]
+    assert "Case d cannot be used: the image holds 1 values that are no numbers" in reasons[1]
+    assert "20 × 30 pixels but its label map 20 × 29" in reasons[2]
+
+
+def test_all_broken_is_an_error() -> None:
+    with pytest.raises(UserError, match="None of the 2 cases can be used. Case a cannot be read"):
+        extract_fingerprint(["a", "b"], read_some({"a": "unreadable", "b": "nan"}), 1, quiet=True)
+
+
+def test_every_case_is_read_once() -> None:
+    read, names = read_some({}), []
+
+    def counted(name: str):
+        names.append(name)
+        return read(name)
+
+    extract_fingerprint(list("abcd"), counted, 2, quiet=True)
+    assert sorted(names) == list("abcd")
+
+
+def test_a_defect_is_no_problem_of_the_data() -> None:
+    def read(name: str):
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        extract_fingerprint(["a"], read, 1, quiet=True)

@@ -135,7 +135,6 @@ def _small_network() -> torch.nn.Module:
         (lambda raw: (raw / "dataset.json").unlink(), "dataset.json is missing"),
         (lambda raw: (raw / "dataset.json").write_text("{"), "is not valid JSON"),
         (lambda raw: (raw / "labelsTr" / "p01_0.png").unlink(), "1 label maps are missing"),
-        (lambda raw: (raw / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken"), "Case p01_0 cannot be read"),
         (lambda raw: (raw / "imagesTr" / "p01_0_0000.png").unlink(), "says numTraining 10, but imagesTr holds 9"),
     ],
 )
@@ -146,10 +145,67 @@ def test_broken_raw_data_is_named(converted: Drawn, tmp_path: Path, break_it, se
         plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
 
 
-def test_undeclared_labels_are_named(converted: Drawn, tmp_path: Path) -> None:
+def test_broken_cases_are_named_and_left_out(planned: Drawn, tmp_path: Path) -> None:
     from medt_pipeline.core.images import write_png
 
-    broken = converted.copy(tmp_path / "broken")
-    write_png(broken.workspace.raw / DATASET_NAME / "labelsTr" / "p01_0.png", np.full((64, 96), 255, np.uint8))
-    with pytest.raises(UserError, match=r"p01_0.png holds the values \[255\]"):
+    broken = planned.copy(tmp_path / "broken")
+    raw = broken.workspace.raw / DATASET_NAME
+    (raw / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken")
+    write_png(raw / "labelsTr" / "p02_0.png", np.full((64, 96), 255, np.uint8))
+    summary = plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
+    assert [problem.case for problem in summary.left_out] == ["p01_0", "p02_0"]
+    assert "2 cases cannot be used:" in summary.notes[0]
+    assert "Case p01_0 cannot be read" in summary.notes[0]
+    assert "p02_0.png holds the values [255]" in summary.notes[0]
+    good = {f"p{patient:02d}_{image}" for patient in range(1, 6) for image in range(2)} - {"p01_0", "p02_0"}
+    splits = json.loads((broken.preprocessed / "splits_final.json").read_text())
+    assert {case for split in splits for case in split["val"]} == good
+    assert all(set(split["train"]) | set(split["val"]) == good for split in splits)
+    assert {path.stem for path in (broken.preprocessed / "gt_segmentations").iterdir()} == good
+    assert {path.stem for path in (broken.preprocessed / "MedTPlans_2d").glob("*.pkl")} == good
+    fingerprint = json.loads((broken.preprocessed / "dataset_fingerprint.json").read_text())
+    assert len(fingerprint["spacings"]) == 8
+    ours = json.loads((broken.preprocessed / "medt_fingerprint.json").read_text())
+    assert set(ours["cases"]) == good
+    assert [problem["case"] for problem in ours["summary"]["problems"]] == ["p01_0", "p02_0"]
+
+
+def test_own_folds_are_kept_without_broken_cases(planned: Drawn, tmp_path: Path) -> None:
+    again = planned.copy(tmp_path / "again")
+    cases = sorted(path.stem for path in (again.workspace.raw / DATASET_NAME / "labelsTr").iterdir())
+    own = [{"train": cases[3:], "val": cases[:3]}, {"train": cases[:3], "val": cases[3:]}]
+    (again.preprocessed / "splits_final.json").write_text(json.dumps(own))
+    (again.workspace.raw / DATASET_NAME / "imagesTr" / f"{cases[1]}_0000.png").write_bytes(b"broken")
+    plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True)
+    kept = json.loads((again.preprocessed / "splits_final.json").read_text())
+    assert kept[0] == {"train": cases[3:], "val": [cases[0], cases[2]]}
+
+
+def test_strict_refuses_before_anything_is_written(converted: Drawn, tmp_path: Path) -> None:
+    broken = converted.copy(tmp_path / "broken", "preprocessed")
+    (broken.workspace.raw / DATASET_NAME / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken")
+    with pytest.raises(UserError, match="1 case cannot be used:\n  - Case p01_0 cannot be read"):
+        plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True, strict=True)
+    assert not broken.preprocessed.exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_first_case_may_be_the_broken_one(converted: Drawn, tmp_path: Path, named: bool) -> None:
+    """nnU-Net chooses its reader by the first image, unless dataset.json names one."""
+    broken = converted.copy(tmp_path / "broken", "preprocessed")
+    raw = broken.workspace.raw / DATASET_NAME
+    (raw / "imagesTr" / "p01_0_0000.png").write_bytes(b"broken")
+    if not named:
+        dataset = json.loads((raw / "dataset.json").read_text())
+        del dataset["overwrite_image_reader_writer"]
+        (raw / "dataset.json").write_text(json.dumps(dataset))
+    summary = plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
+    assert [problem.case for problem in summary.left_out] == ["p01_0"]
+
+
+def test_no_readable_case_is_an_error(converted: Drawn, tmp_path: Path) -> None:
+    broken = converted.copy(tmp_path / "broken", "preprocessed")
+    for image in (broken.workspace.raw / DATASET_NAME / "imagesTr").iterdir():
+        image.write_bytes(b"broken")
+    with pytest.raises(UserError, match="None of the 10 cases can be used. Case p01_0 cannot be read"):
         plan_and_preprocess(DATASET_ID, broken.workspace.activate(), "cpu", quiet=True)
