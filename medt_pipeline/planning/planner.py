@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.paths import nnUNet_preprocessed
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.fingerprint.set_objects import ClassSummary
+from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
 from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.memory_model import TrainingMemory, estimate_training_memory
 from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE, choose_batch_size
-from medt_pipeline.planning.rules.resolution import SIDE_STEP, Resolution, choose_resolution
+from medt_pipeline.planning.rules.resolution import (
+    SIDE_STEP,
+    ObjectSize,
+    Resolution,
+    choose_resolution,
+    choose_whole_resolution,
+)
 from medt_pipeline.planning.rules.schedule import choose_schedule
 
 PLANS_NAME = "MedTPlans"
-OUT_OF_PLANE_SPACING = 999.0
-"""nnU-Net's spacing of the missing third axis (NaturalImage2DIO)."""
+Choice = TypeVar("Choice", Resolution, "Resolution | None")
 
 
 class MedTPlanner(ExperimentPlanner):
@@ -37,6 +47,7 @@ class MedTPlanner(ExperimentPlanner):
         gpu_memory_target_in_gb: memory for training; None takes the preset's for the device.
         device_kind: "cpu" or "gpu": what the training will run on.
         preset: the numbers to start from.
+        summary: facts of our own fingerprint; None where only nnU-Net's is known.
         arguments: the other arguments of nnU-Net's planner.
     """
 
@@ -46,8 +57,10 @@ class MedTPlanner(ExperimentPlanner):
         gpu_memory_target_in_gb: float | None = None,
         device_kind: DeviceKind = "cpu",
         preset: Preset | None = None,
+        summary: Summary | None = None,
         **arguments: Any,
     ) -> None:
+        self.objects = smallest_objects(summary.classes) if summary is not None else None
         self.preset = preset or load_preset("default")
         self.device_kind = device_kind
         self.memory_gb = gpu_memory_target_in_gb or self.preset.memory_gb[device_kind]
@@ -62,13 +75,12 @@ class MedTPlanner(ExperimentPlanner):
         self.dataset_json["numTraining"] = len(cases)
 
     def determine_fullres_target_spacing(self) -> np.ndarray:
-        """Spacing (z, y, x) at which images are trained: the original one times the reduction."""
-        spacing = np.median(np.vstack(self.dataset_fingerprint["spacings"]), axis=0)
-        return spacing * np.array([1.0, self.resolution.reduction, self.resolution.reduction])
+        """Spacing (z, y, x) at which the configuration 2d is trained: the original one times the reduction."""
+        return self._spacing(self.resolution)
 
     @property
     def resolution(self) -> Resolution:
-        """Patch size and reduction; decided on first use."""
+        """Patch size and reduction of the configuration 2d; decided on first use."""
         if self._resolution is None:
             self._resolution = self._decide_resolution()
         return self._resolution
@@ -81,11 +93,32 @@ class MedTPlanner(ExperimentPlanner):
         approximate_n_voxels_dataset: float,
         _cache: dict,
     ) -> dict[str, Any]:
-        """One 2D configuration; arguments and result as in nnU-Net's planner."""
-        patch_size = self.resolution.patch_size
-        batch = self._decide_batch_size(patch_size, approximate_n_voxels_dataset)
+        """The configuration 2d; arguments and result as in nnU-Net's planner."""
+        sizes = (spacing, median_shape, approximate_n_voxels_dataset)
+        return self._plan_configuration("2d", self.resolution, data_identifier, *sizes)
+
+    def _plan_configuration(
+        self,
+        name: str,
+        resolution: Resolution,
+        data_identifier: str,
+        spacing: np.ndarray,
+        median_shape: np.ndarray,
+        dataset_pixels: float,
+    ) -> dict[str, Any]:
+        """One configuration of the plans file.
+
+        Args:
+            name: of the configuration, for its decisions.
+            resolution: how it sees images.
+            data_identifier: folder of its preprocessed arrays.
+            spacing: (y, x) at which it is trained.
+            median_shape: (height, width) of the median image at that spacing.
+            dataset_pixels: pixels of all training images at that spacing.
+        """
+        batch = self._decide_batch_size(resolution.patch_size, dataset_pixels)
         schedule = choose_schedule(self.dataset_json["numTraining"], batch.value, self.preset)
-        self.decisions += [batch, schedule]
+        self.decisions += [_of(name, batch), _of(name, schedule)]
         image_function, image_arguments, label_function, label_arguments = self.determine_resampling()
         logits_function, logits_arguments = self.determine_segmentation_softmax_export_fn()
         normalization, within_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
@@ -93,7 +126,7 @@ class MedTPlanner(ExperimentPlanner):
             "data_identifier": data_identifier,
             "preprocessor_name": self.preprocessor_name,
             "batch_size": batch.value,
-            "patch_size": list(patch_size),
+            "patch_size": list(resolution.patch_size),
             "median_image_size_in_voxels": list(median_shape),
             "spacing": list(spacing),
             "normalization_schemes": normalization,
@@ -104,7 +137,7 @@ class MedTPlanner(ExperimentPlanner):
             "resampling_fn_seg_kwargs": label_arguments,
             "resampling_fn_probabilities": logits_function.__name__,
             "resampling_fn_probabilities_kwargs": logits_arguments,
-            "architecture": ARCHITECTURES[DEFAULT].plan(patch_size),
+            "architecture": ARCHITECTURES[DEFAULT].plan(resolution.patch_size),
             "medt": {"schedule": asdict(schedule.value)},
         }
 
@@ -120,34 +153,87 @@ class MedTPlanner(ExperimentPlanner):
             return super().plan_experiment()
 
     def save_plans(self, plans: dict[str, Any]) -> None:
-        """Add the other architectures and the decisions, and write the plans file."""
+        """Add the whole-image configuration, the other architectures and the decisions, and write the plans file."""
         configurations = plans["configurations"]
-        for name, architecture in ARCHITECTURES.items():
-            if name != DEFAULT:
-                configurations[f"2d{architecture.suffix}"] = {
-                    "inherits_from": "2d",
-                    "architecture": architecture.plan(self.resolution.patch_size),
-                }
+        patch_sizes = {"2d": self.resolution.patch_size}
+        whole = self._decide_whole_resolution()
+        if whole is not None:
+            patch_sizes["2d_whole"] = whole.patch_size
+            configurations["2d_whole"] = {**self._plan_whole(whole), "batch_dice": True}
+        for name, patch_size in patch_sizes.items():
+            for architecture in ARCHITECTURES.values():
+                if architecture.suffix:
+                    configurations[f"{name}{architecture.suffix}"] = {
+                        "inherits_from": name,
+                        "architecture": architecture.plan(patch_size),
+                    }
         plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
+        self._forget_earlier(configurations)
         super().save_plans(plans)
 
-    def _decide_resolution(self) -> Resolution:
+    def _forget_earlier(self, configurations: Mapping[str, Any]) -> None:
+        """Remove from an earlier plans file our configurations that are planned no more: nnU-Net would keep them."""
+        file = Path(nnUNet_preprocessed) / self.dataset_name / f"{self.plans_identifier}.json"
+        if not file.exists():
+            return
+        ours = {f"{name}{one.suffix}" for name in ("2d", "2d_whole") for one in ARCHITECTURES.values()}
+        earlier = read_json(file)
+        stale = ours & set(earlier["configurations"]) - set(configurations)
+        if stale:
+            earlier["configurations"] = {k: v for k, v in earlier["configurations"].items() if k not in stale}
+            write_json(file, earlier)
+
+    def _plan_whole(self, resolution: Resolution) -> dict[str, Any]:
+        spacing = self._spacing(resolution)[1:]
+        median_size = np.array(self._median_size())
+        shape = np.array([round(side) for side in median_size / resolution.reduction])
+        pixels = float(np.prod(shape) * self.dataset_json["numTraining"])
+        identifier = self.generate_data_identifier("2d_whole")
+        return self._plan_configuration("2d_whole", resolution, identifier, spacing, shape, pixels)
+
+    def _spacing(self, resolution: Resolution) -> np.ndarray:
+        """(z, y, x), for the planner's axes as they are."""
+        spacing = np.median(np.vstack(self.dataset_fingerprint["spacings"]), axis=0)
+        return spacing * np.array([1.0, resolution.reduction, resolution.reduction])
+
+    def _median_size(self) -> tuple[float, float]:
         sizes = np.vstack(self.dataset_fingerprint["shapes_after_crop"])[:, 1:]
         height, width = (float(side) for side in np.median(sizes, axis=0))
+        return height, width
+
+    def _decide_resolution(self) -> Resolution:
+        return self._within_memory(
+            lambda pixels: choose_resolution(self._median_size(), pixels, self.preset.max_reduction, self.objects)
+        ).value
+
+    def _decide_whole_resolution(self) -> Resolution | None:
+        return self._within_memory(
+            lambda pixels: choose_whole_resolution(
+                self._median_size(), pixels, self.preset.max_reduction, self.resolution, self.objects
+            )
+        ).value
+
+    def _within_memory(self, choose: Callable[[int], Decision[Choice]]) -> Decision[Choice]:
+        """What `choose` says for the most pixels a patch whose patch trains within the memory; noted as a decision.
+
+        Raises:
+            UserError: not even the smallest patch does.
+        """
         pixels = self.preset.patch_pixels[self.device_kind]
         while True:
-            decision = choose_resolution((height, width), pixels, self.preset.max_reduction)
-            patch_size = decision.value.patch_size
-            smallest = patch_size == (SIDE_STEP, SIDE_STEP)
-            if _is_workable(patch_size) and (smallest or self._fitting_batch(patch_size) >= MIN_BATCH_SIZE):
+            decision = choose(pixels)
+            if decision.value is None or self._is_trainable(decision.value.patch_size):
                 self.decisions.append(decision)
-                return decision.value
+                return decision
             if pixels < SIDE_STEP**2:
                 raise UserError(
                     f"No patch of at least {SIDE_STEP} × {SIDE_STEP} pixels fits into {self.memory_gb} GB; "
                     "give more memory with --memory."
                 )
             pixels = int(pixels * 0.9)
+
+    def _is_trainable(self, patch_size: Size) -> bool:
+        return _is_workable(patch_size) and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
 
     def _decide_batch_size(self, patch_size: Size, dataset_pixels: float) -> Decision[int]:
         return choose_batch_size(
@@ -176,12 +262,27 @@ class MedTPlanner(ExperimentPlanner):
                 plan["network_class_name"], plan["arch_kwargs"], plan["_kw_requires_import"], channels, classes
             )
 
-        return estimate_training_memory(build, channels, patch_size, batch_size)
+        return estimate_training_memory(build, channels, patch_size, batch_size, self.device_kind)
 
     def _require_2d(self) -> None:
         depths = {int(shape[0]) for shape in self.dataset_fingerprint["shapes_after_crop"]}
         if depths != {1}:
             raise UserError(f"{self.dataset_name} holds volumes; this pipeline segments 2D images only.")
+
+
+def smallest_objects(classes: Mapping[str, ClassSummary]) -> ObjectSize | None:
+    """The class whose objects are smallest; None where no class has any."""
+    sizes = [
+        ObjectSize(one.name, one.diameter_px.p25, one.diameter_px.p50)
+        for one in classes.values()
+        if one.diameter_px is not None
+    ]
+    return min(sizes, key=lambda size: size.p25, default=None)
+
+
+def _of(configuration: str, decision: Decision[Any]) -> Decision[Any]:
+    """The decision, named after its configuration unless that is the main one."""
+    return decision if configuration == "2d" else replace(decision, name=f"{decision.name} ({configuration})")
 
 
 def _is_workable(patch_size: Size) -> bool:

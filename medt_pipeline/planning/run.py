@@ -96,12 +96,14 @@ def plan_and_preprocess(
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
     left_out = [problem.case for problem in found.problems]
-    planner = MedTPlanner(name, memory_gb, device_kind, numbers)
+    planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary)
     planner.restrict_to(dataset)
     plans = planner.plan_experiment()
     folds, notes = _write_folds(raw, preprocessed, list(dataset), left_out, known, numbers.folds)
-    identifier = plans["configurations"]["2d"]["data_identifier"]
-    preprocess(dataset, plans, "2d", dataset_json, preprocessed / identifier, threads, quiet)
+    for configuration in ("2d", "2d_whole"):
+        if configuration in plans["configurations"]:
+            identifier = plans["configurations"][configuration]["data_identifier"]
+            preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet)
     _copy_labels(dataset, dataset_json, preprocessed / "gt_segmentations")
     if found.problems:
         notes.insert(0, _left_out(found.problems))

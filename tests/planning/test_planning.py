@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.planning.memory_model import estimate_training_memory
 from medt_pipeline.planning.run import plan_and_preprocess
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 
@@ -110,23 +109,9 @@ def test_folds_of_other_cases_are_replaced(planned: Drawn, tmp_path: Path) -> No
 def test_less_memory_gives_smaller_batches_or_patches(converted: Drawn, tmp_path: Path) -> None:
     lean = converted.copy(tmp_path / "lean")
     shutil.rmtree(lean.workspace.preprocessed, ignore_errors=True)
-    plan_and_preprocess(DATASET_ID, lean.workspace.activate(), "cpu", memory_gb=0.12, quiet=True)
+    plan_and_preprocess(DATASET_ID, lean.workspace.activate(), "cpu", memory_gb=0.74, quiet=True)
     settings = json.loads((lean.preprocessed / "MedTPlans.json").read_text())["configurations"]["2d"]
     assert np.prod(settings["patch_size"]) < 64 * 96
-
-
-def test_memory_is_that_of_the_saved_tensors() -> None:
-    parameters = sum(parameter.numel() for parameter in _small_network().parameters())
-    # Saved: the input, and the output of the ReLU (once, although two operators need it).
-    saved = 4 * 5 * 16 * 24 * (3 + 8)
-    memory = estimate_training_memory(_small_network, 3, (16, 24), 5)
-    assert (memory.parameters, memory.saved) == (4 * 4 * parameters, saved)
-    assert memory.largest_batch(memory.parameters + memory.saved) == 5
-    assert memory.largest_batch(10) == 0
-
-
-def _small_network() -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Patch size and target resolution: the whole image in one patch where the device allows."""
+"""Patch size and target resolution: the whole image in one patch, unless objects would become too small to outline."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from medt_pipeline.planning.decisions import Decision
 
 SIDE_STEP = 32
 """Patch sides are multiples of this: four patches of the local branch with three halvings each."""
+SMALLEST_DIAMETER = 12.0
+"""Pixels at the target resolution that three quarters of the objects have across, at least: an outline that is off by
+half a pixel then costs about 0.08 of the Dice (2 × 0.5 / 12)."""
+VISIBLE_DIAMETER = 6.0
+"""Pixels across below which an object cannot be told from noise in the whole-image configuration."""
 
 
 @dataclass(frozen=True)
@@ -18,39 +23,121 @@ class Resolution:
     Attributes:
         patch_size: (height, width) in pixels at the target resolution.
         reduction: original pixels for one pixel at the target resolution, along both axes; 1 keeps the original.
+        whole: a patch shows the whole median image.
     """
 
     patch_size: tuple[int, int]
     reduction: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class ObjectSize:
+    """Diameters in original pixels of the class whose objects are smallest.
+
+    Attributes:
+        name: of the class.
+        p25: a quarter of its objects are smaller.
+        p50: median.
+    """
+
+    name: str
+    p25: float
+    p50: float
 
 
 def choose_resolution(
-    median_size: tuple[float, float], patch_pixels: int, max_reduction: float
+    median_size: tuple[float, float], patch_pixels: int, max_reduction: float, objects: ObjectSize | None = None
 ) -> Decision[Resolution]:
     """Choose patch size and reduction for images of `median_size` (height, width).
 
     Images with more than `patch_pixels` pixels are reduced until one patch holds them whole, because attention over
-    whole rows and columns is what the network is for; at most by `max_reduction`, beyond which patches hold a part.
-    Images that are smaller keep their resolution.
+    whole rows and columns is what the network is for. They are not reduced by more than `max_reduction`, nor until a
+    quarter of the objects would be smaller than `SMALLEST_DIAMETER`; then patches hold a part. Images that are smaller
+    keep their resolution.
     """
+    wanted = whole_reduction(median_size, patch_pixels)
+    by_objects = max(objects.p25 / SMALLEST_DIAMETER, 1.0) if objects else math.inf
+    reduction = min(wanted, max_reduction, by_objects)
+    resolution = _resolution(median_size, patch_pixels, reduction, wanted)
+    facts = {
+        "median_size": list(median_size),
+        "patch_pixels": patch_pixels,
+        "max_reduction": max_reduction,
+        "smallest_objects": objects.name if objects else None,
+        "diameter_p25_px": objects.p25 if objects else None,
+    }
+    reason = _reason(resolution, median_size, patch_pixels)
+    if objects and reduction == by_objects < min(wanted, max_reduction):
+        reason += f" Reduced further, a quarter of {objects.name} would be under {SMALLEST_DIAMETER:.0f} pixels across."
+    return Decision("patch size and resolution", resolution, "resolution.choose_resolution", reason, facts)
+
+
+def choose_whole_resolution(
+    median_size: tuple[float, float],
+    patch_pixels: int,
+    max_reduction: float,
+    patches: Resolution,
+    objects: ObjectSize | None = None,
+) -> Decision[Resolution | None]:
+    """Choose how the configuration 2d_whole sees the whole image; None where it would be pointless.
+
+    `patches` is what `choose_resolution` chose for the configuration 2d.
+    """
+    wanted = whole_reduction(median_size, patch_pixels)
+    facts = {"reduction": wanted, "max_reduction": max_reduction, "diameter_p50_px": objects.p50 if objects else None}
+    resolution: Resolution | None = None
+    if patches.whole:
+        reason = "Left out: the patches of 2d show whole images already."
+    elif wanted > max_reduction:
+        reason = f"Left out: the whole image in a patch would be reduced {wanted:.1f} times, over {max_reduction:.1f}."
+    elif objects and objects.p50 / wanted < VISIBLE_DIAMETER:
+        reason = (
+            f"Left out: half of {objects.name} would be under {objects.p50 / wanted:.1f} pixels across, "
+            f"less than {VISIBLE_DIAMETER:.0f}."
+        )
+    else:
+        resolution = _resolution(median_size, patch_pixels, wanted, wanted)
+        reason = _reason(resolution, median_size, patch_pixels)
+    return Decision("whole-image configuration", resolution, "resolution.choose_whole_resolution", reason, facts)
+
+
+def fixed_resolution(median_size: tuple[float, float], patch_size: tuple[int, int]) -> Decision[Resolution]:
+    """The patch of a preset such as the paper's, into which every image is resized whole."""
+    rows, columns = patch_size
+    reduction = max(median_size[0] / rows, median_size[1] / columns)
+    return Decision(
+        "patch size and resolution",
+        Resolution(patch_size, reduction, True),
+        "resolution.fixed_resolution",
+        f"The preset fixes patches of {rows} × {columns}, in which the median image is reduced {reduction:.2f} times.",
+        {"median_size": list(median_size), "patch_size": list(patch_size)},
+    )
+
+
+def whole_reduction(median_size: tuple[float, float], patch_pixels: int) -> float:
+    """Reduction at which an image of `median_size` has at most `patch_pixels` pixels; 1 if it has no more already."""
+    return max(math.sqrt(median_size[0] * median_size[1] / patch_pixels), 1.0)
+
+
+def _resolution(median_size: tuple[float, float], patch_pixels: int, reduction: float, wanted: float) -> Resolution:
+    """Patch of whole steps for images of `median_size` reduced `reduction` times; `wanted` shows them whole."""
     height, width = median_size
-    reduction = min(max(math.sqrt(height * width / patch_pixels), 1.0), max_reduction)
-    whole = height * width / reduction**2 <= patch_pixels * 1.001
+    whole = reduction >= wanted
     fraction = 1.0 if whole else math.sqrt(patch_pixels * reduction**2 / (height * width))
-    wanted = (height * fraction / reduction, width * fraction / reduction)
-    patch = (_to_step(wanted[0]), _to_step(wanted[1]))
+    patch = (_to_step(height * fraction / reduction), _to_step(width * fraction / reduction))
     if reduction > 1 and whole:
         # Rounding the sides moved them a little: the reduction follows, so that the whole image still fits.
         reduction = max(height / patch[0], width / patch[1], 1.0)
-    seen = "the whole median image" if whole else f"{fraction:.0%} of each side of the median image"
+    return Resolution(patch, reduction, whole)
+
+
+def _reason(resolution: Resolution, median_size: tuple[float, float], patch_pixels: int) -> str:
+    (rows, columns), reduction = resolution.patch_size, resolution.reduction
+    side = min(math.sqrt(rows * columns * reduction**2 / (median_size[0] * median_size[1])), 1.0)
+    seen = "the whole median image" if resolution.whole else f"{side:.0%} of each side of the median image"
     scale = "at its own resolution" if reduction == 1 else f"reduced {reduction:.2f} times"
-    return Decision(
-        "patch size and resolution",
-        Resolution(patch, reduction),
-        "resolution.choose_resolution",
-        f"A patch of {patch[0]} × {patch[1]} shows {seen} {scale}, within {patch_pixels} pixels for this device.",
-        {"median_size": [height, width], "patch_pixels": patch_pixels, "max_reduction": max_reduction},
-    )
+    return f"A patch of {rows} × {columns} shows {seen} {scale}, within {patch_pixels} pixels for this device."
 
 
 def _to_step(side: float) -> int:

@@ -8,36 +8,9 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.planning.presets import load_preset
 from medt_pipeline.planning.rules.batch_size import choose_batch_size
 from medt_pipeline.planning.rules.folds import choose_folds
-from medt_pipeline.planning.rules.resolution import choose_resolution
 from medt_pipeline.planning.rules.schedule import choose_schedule
 
 PRESET = load_preset("default")
-
-
-def test_glas_is_seen_whole_on_a_cpu() -> None:
-    resolution = choose_resolution((522, 775), 24576, 6.0).value
-    assert resolution.patch_size == (128, 192)
-    assert resolution.reduction == pytest.approx(522 / 128)
-
-
-@given(st.integers(16, 5000), st.integers(16, 5000), st.sampled_from([4096, 24576, 262144]))
-def test_patches_fit_the_budget_and_show_the_whole_image_where_they_can(height: int, width: int, budget: int) -> None:
-    resolution = choose_resolution((height, width), budget, 6.0).value
-    rows, columns = resolution.patch_size
-    assert rows % 32 == columns % 32 == 0
-    assert resolution.reduction >= 1
-    # Rounding adds at most half a step to each side, and no side is below one step.
-    assert rows * columns <= (budget**0.5 + 16) ** 2 * 1.5 + 32 * max(rows, columns)
-    if 1 < resolution.reduction < 6:
-        assert height / resolution.reduction <= rows + 1e-6
-        assert width / resolution.reduction <= columns + 1e-6
-
-
-def test_small_images_keep_their_resolution_and_huge_ones_are_cut() -> None:
-    assert choose_resolution((100, 120), 24576, 6.0).value.reduction == 1
-    huge = choose_resolution((6000, 4000), 24576, 6.0)
-    assert huge.value.reduction == 6
-    assert "of each side" in huge.reason
 
 
 @pytest.mark.parametrize(
