@@ -137,9 +137,7 @@ def backward(
     return of_qkv, of_relative, of_scales.sum((1, 3), dtype=torch.float64).to(scales.dtype)
 
 
-def _table_gradient(
-    inputs: tuple[Tensor, ...], kept: tuple[Tensor, Tensor], shape: _Shape, joined: bool
-) -> Tensor:
+def _table_gradient(inputs: tuple[Tensor, ...], kept: tuple[Tensor, Tensor], shape: _Shape, joined: bool) -> Tensor:
     """Gradient of the table in double precision, from the inputs of `backward_queries` and what it kept.
 
     The rows are cut into chunks by shape alone, and the chunks' parts are added by torch, so the result is always the

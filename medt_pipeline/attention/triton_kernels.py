@@ -121,8 +121,8 @@ def backward_queries(
     """Gradient of the program's queries, and what the other two kernels need.
 
     `log_sums` and `means` (rows, length): log₂ of the sum of softmax, and m_i. `of_scales` (terms, rows, programs a
-    row): this program's part of Σ q·A, Σ q·B and both parts of Σ m_i. The keys are gone through twice, as g needs the finished m_i; with
-    ONE_BLOCK, all of them in one, what the first pass computed serves the second.
+    row): this program's part of Σ q·A, Σ q·B and both parts of Σ m_i. The keys are gone through twice, as g needs the
+    finished m_i; with ONE_BLOCK, all of them in one, what the first pass computed serves the second.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None, None]
     i = tl.program_id(1) * OWN + tl.arange(0, OWN)[None, :, None]
@@ -143,9 +143,7 @@ def backward_queries(
     mean_values = tl.sum(weights * by_values, 2, keep_dims=True)
     mean_positions = tl.sum(weights * by_positions, 2, keep_dims=True)
     for begin in range(OTHER, length, OTHER):
-        logits_there, values_there, positions_there = _query_tile(
-            asked, offered, begin, D_K, D_V, POSITIONS, COMPUTE
-        )
+        logits_there, values_there, positions_there = _query_tile(asked, offered, begin, D_K, D_V, POSITIONS, COMPUTE)
         before = largest
         largest = tl.maximum(before, tl.max(logits_there, 2, keep_dims=True))
         weights_there = tl.exp2(logits_there - largest)

@@ -49,25 +49,25 @@ class Compiled:
         assert compiled.metadata.shared <= 48 * 1024
         self.done = True
 
-def check(shape, dtype, positions):
+def check(shape, dtype, positions, joined):
     names = ["forward", "backward_queries", "backward_keys"] + ["backward_table"] * positions
     kernels = [Compiled(getattr(triton_kernels, name)) for name in names]
-    inputs = drawn_inputs(shape, torch.float32, positions)
-    q, k, v, relative, scales = (None if tensor is None else tensor.detach() for tensor in inputs)
-    q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
+    qkv, relative, scales, d_k = drawn_inputs(shape, torch.float32, positions)
+    qkv = qkv.detach().to(dtype)
     before = {name: getattr(triton_kernels, name) for name in names}
     for name, kernel in zip(names, kernels):
         setattr(triton_kernels, name, kernel)
-    triton_gpu.forward(q, k, v, relative, scales)
-    triton_gpu.backward(q, k, v, relative, scales, v, v)
+    result = triton_gpu.forward(qkv, relative, scales, d_k, joined)
+    triton_gpu.backward(qkv, relative, scales, d_k, joined, result)
     for name, kernel in before.items():
         setattr(triton_kernels, name, kernel)
     assert all(kernel.done for kernel in kernels)
 
-check((64, 8, 1, 2, 64), torch.float32, True)
-check((9, 8, 3, 5, 200), torch.float16, False)
-check((2, 1, 1, 1, 1), torch.bfloat16, True)
-check((500, 2, 64, 64, 3), torch.float64, True)
+check((4, 16, 8, 1, 2, 64), torch.float32, True, False)
+check((4, 16, 8, 1, 2, 64), torch.float32, True, True)
+check((3, 3, 8, 3, 5, 200), torch.float16, False, False)
+check((2, 1, 1, 1, 1, 1), torch.bfloat16, True, False)
+check((50, 10, 2, 64, 64, 3), torch.float64, True, True)
 """
 
 
@@ -93,24 +93,27 @@ def test_tiles_are_powers_of_two_and_bounded(rows: int, length: int, channels: i
 
 
 def test_other_devices_and_dtypes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    q, k, v, relative, _ = drawn_inputs((1, 1, 1, 1, 2), torch.float32)
+    qkv = drawn_inputs((1, 1, 1, 1, 1, 2), torch.float32).qkv
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert triton_gpu.why_not(q, k, v, relative) is None
-    assert "half, single or double precision alike" in (triton_gpu.why_not(q.half(), k, v, relative) or "")
-    assert "got torch.int32" in (triton_gpu.why_not(q.int(), k.int(), v.int(), relative) or "")
-    assert triton_gpu.why_not(q.to("meta"), k, v, relative) == "runs on cuda, got meta"
+    assert triton_gpu.why_not(qkv) is None
+    assert triton_gpu.why_not(qkv.half()) is None
+    assert triton_gpu.why_not(qkv.int()) == "takes half, single and double precision, got torch.int32"
+    assert triton_gpu.why_not(qkv.to("meta")) == "runs on cuda, got meta"
     monkeypatch.setattr(triton_gpu, "_NEW_ENOUGH", False)
-    assert "torch 2.7" in (triton_gpu.why_not(q, k, v, relative) or "")
+    assert "torch 2.7" in (triton_gpu.why_not(qkv) or "")
     monkeypatch.setenv("TRITON_INTERPRET", "0")
-    assert triton_gpu.why_not(q, k, v, relative) == "runs on cuda, got cpu"
+    assert triton_gpu.why_not(qkv) == "runs on cuda, got cpu"
 
 
-def test_parts_of_the_tables_gradient_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("joined", [False, True], ids=["apart", "joined"])
+def test_parts_of_the_tables_gradient_are_bounded(joined: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="triton is not installed")
     if os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("with a GPU, Triton's interpreter is off")
-    inputs = [tensor.detach() for tensor in drawn_inputs((300, 2, 1, 2, 4), torch.float64)]
-    grads = torch.randn_like(inputs[2]), torch.randn_like(inputs[2])
-    of_relative = triton_gpu.backward(*inputs, *grads)[3]
-    monkeypatch.setattr(triton_gpu, "MOST_PARTIALS", 1)
-    torch.testing.assert_close(triton_gpu.backward(*inputs, *grads)[3], of_relative)
+    qkv, relative, scales, d_k = drawn_inputs((10, 10, 2, 1, 2, 4), torch.float64)
+    gradient = torch.randn(10, 10, 1 if joined else 2, 2, 2, 4, dtype=torch.float64)
+    arguments = (qkv.detach(), relative, scales, d_k, joined, gradient)
+    with torch.no_grad():
+        of_relative = triton_gpu.backward(*arguments)[1]
+        monkeypatch.setattr(triton_gpu, "MOST_PARTIALS", 1)
+        torch.testing.assert_close(triton_gpu.backward(*arguments)[1], of_relative)
