@@ -45,22 +45,21 @@ SHAPES = [
     (2, 1, 4, 16, 32, 8),
     (1, 1, 1, 64, 64, 6),
     (2, 9, 4, 2, 4, 6),
-    (1, 1, 2, 2, 3, 130),
+    (1, 1, 1, 2, 3, 130),
     (1, 1, 1, 1, 2, 1024),
 ]
-MOST_INTERPRETED = 300
+MOST_INTERPRETED = 200
 """Rows × length: Triton's interpreter needs minutes for more. L = 130 has several blocks, the last ones ragged."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
 def every_case() -> Iterator[Any]:
-    """Backend, device, shape, order and dtype. The interpreter is slow: each order with one dtype, and small shapes."""
+    """Backend, device, shape, order and dtype. The interpreter is slow: it gets small shapes, with one order and dtype."""
     for backend, shape, order, dtype in itertools.product(FUSED, SHAPES, ORDERS, TOLERANCE):
         cases, lines, heads, _, _, length = shape
-        too_slow = cases * lines * heads * length > MOST_INTERPRETED or (order == "contiguous") == (
-            dtype == torch.float32
-        )
-        if backend.id != "triton_interpreted" or not too_slow:
+        variant = ORDERS[SHAPES.index(shape) % 2], tuple(TOLERANCE)[SHAPES.index(shape) // 2 % 2]
+        interpreted = cases * lines * heads * length <= MOST_INTERPRETED and (order, dtype) == variant
+        if backend.id != "triton_interpreted" or interpreted:
             name = f"{backend.id}-{spelled(shape)}-{order}-{str(dtype).removeprefix('torch.')}"
             yield pytest.param(*backend.values, shape, order, dtype, id=name, marks=backend.marks)
 
@@ -118,7 +117,7 @@ def test_result_and_gradients(
 @pytest.mark.parametrize("term", range(5))
 @every_backend
 def test_a_closed_gate_has_its_gradient(backend: str, device: str, term: int, joined: bool) -> None:
-    inputs = drawn_inputs((2, 2, 2, 2, 3, 6), torch.float64, device=device)
+    inputs = drawn_inputs((2, 1, 2, 2, 3, 4), torch.float64, device=device)
     scales = inputs.scales.detach().clone()
     scales[term] = 0
     inputs = inputs._replace(scales=scales.requires_grad_())
@@ -140,12 +139,12 @@ def test_nothing_is_left_unwritten(
 @every_backend
 @every_form
 def test_any_strides(backend: str, device: str, positions: bool, joined: bool) -> None:
-    inputs = drawn_inputs((4, 2, 3, 2, 4, 9), torch.float64, positions, device=device)
+    inputs = drawn_inputs((2, 1, 3, 2, 4, 5), torch.float64, positions, device=device)
     with_gaps = inputs.map(lambda x: x.repeat_interleave(2, -1)[..., ::2])
     assert_equal_to_reference(with_gaps, joined, backend, 1e-12)
     reversed_order = inputs.map(lambda x: x.permute(*range(x.ndim)[::-1]).contiguous().permute(*range(x.ndim)[::-1]))
     assert_equal_to_reference(reversed_order, joined, backend, 1e-12)
-    repeated = inputs.qkv.detach()[:1].expand(4, -1, -1, -1, -1).requires_grad_()
+    repeated = inputs.qkv.detach()[:1].expand(2, -1, -1, -1, -1).requires_grad_()
     assert_equal_to_reference(inputs._replace(qkv=repeated), joined, backend, 1e-12)
 
 
@@ -196,7 +195,7 @@ def test_an_unused_part_has_no_gradient(backend: str, device: str) -> None:
 @every_backend
 @both_orders
 def test_same_bits_each_time(backend: str, device: str, order: Order) -> None:
-    inputs = drawn_inputs((5, 4, 3, 1, 2, 12), torch.float32, device=device, order=order)
+    inputs = drawn_inputs((3, 2, 3, 1, 2, 6), torch.float32, device=device, order=order)
     first, second = results(inputs, False, backend), results(inputs, False, backend)
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
@@ -261,7 +260,7 @@ def test_after_a_fork(set_threads: Callable[[int], None]) -> None:
 def test_half_precision_is_computed_in_single(
     backend: str, device: str, dtype: torch.dtype, positions: bool, joined: bool, order: Order
 ) -> None:
-    inputs = drawn_inputs((2, 2, 2, 2, 4, 9), torch.float32, positions, device=device, order=order)
+    inputs = drawn_inputs((1, 2, 2, 2, 4, 5), torch.float32, positions, device=device, order=order)
     half = inputs._replace(qkv=inputs.qkv.detach().to(dtype).requires_grad_())
     with torch.autocast(device, dtype=dtype):
         found = results(half, joined, backend)

@@ -95,7 +95,9 @@ def test_nan_goes_through_exp2_and_maximum(dtype: type) -> None:
 
 @both_dtypes
 @pytest.mark.parametrize(
-    ("width", "transpose_and_back"), [(2, transpose_pairs_and_back), (4, transpose_quads_and_back)], ids=["pair", "quad"]
+    ("width", "transpose_and_back"),
+    [(2, transpose_pairs_and_back), (4, transpose_quads_and_back)],
+    ids=["pair", "quad"],
 )
 def test_consecutive_values_are_transposed_and_written_back(dtype: type, width: int, transpose_and_back) -> None:
     lanes = LANE_BITS // (8 * dtype().itemsize)

@@ -82,9 +82,7 @@ def _results(moments: Callable[[Tensor, int, bool], Moments], qkv: Tensor, d_k: 
 @both_positions
 @both_orders
 @pytest.mark.parametrize("shape", SHAPES, ids=spelled)
-def test_fused_moments_and_gradients(
-    shape: tuple[int, ...], order: Order, positions: bool, dtype: torch.dtype
-) -> None:
+def test_fused_moments_and_gradients(shape: tuple[int, ...], order: Order, positions: bool, dtype: torch.dtype) -> None:
     qkv, _, _, d_k = drawn_inputs(shape, dtype, order=order)
     found = _results(fused_moments, qkv, d_k, positions)
     expected = _results(sequence_moments_reference, qkv.detach().double().requires_grad_(), d_k, positions)
