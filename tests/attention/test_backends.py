@@ -45,16 +45,17 @@ SHAPES = [
     (2, 1, 4, 16, 32, 8),
     (1, 1, 1, 64, 64, 6),
     (2, 9, 4, 2, 4, 6),
-    (1, 1, 1, 2, 3, 130),
+    (1, 1, 1, 2, 3, 66),
+    (1, 1, 2, 2, 3, 130),
     (1, 1, 1, 1, 2, 1024),
 ]
-MOST_INTERPRETED = 200
-"""Rows × length: Triton's interpreter needs minutes for more. L = 130 has several blocks, the last ones ragged."""
+MOST_INTERPRETED = 100
+"""Rows × length: Triton's interpreter needs minutes for more. L = 66 has several blocks, the last ones ragged."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
 def every_case() -> Iterator[Any]:
-    """Backend, device, shape, order and dtype. The interpreter is slow: it gets small shapes, with one order and dtype."""
+    """Backend, device, shape, order and dtype. The interpreter is slow: small shapes, one order and dtype."""
     for backend, shape, order, dtype in itertools.product(FUSED, SHAPES, ORDERS, TOLERANCE):
         cases, lines, heads, _, _, length = shape
         variant = ORDERS[SHAPES.index(shape) % 2], tuple(TOLERANCE)[SHAPES.index(shape) // 2 % 2]
@@ -127,7 +128,7 @@ def test_a_closed_gate_has_its_gradient(backend: str, device: str, term: int, jo
 
 @every_form
 @every_backend
-@pytest.mark.parametrize("shape", SHAPES[1:6], ids=spelled)
+@pytest.mark.parametrize("shape", SHAPES[1:5], ids=spelled)
 def test_nothing_is_left_unwritten(
     shape: tuple[int, ...], backend: str, device: str, positions: bool, joined: bool, nan_in_fresh_memory: None
 ) -> None:
@@ -218,7 +219,7 @@ def test_same_bits_with_one_and_two_threads(
 @every_backend
 @pytest.mark.parametrize("joined", [False, True], ids=["apart", "joined"])
 def test_gradients_of_table_are_summed_precisely(backend: str, device: str, joined: bool) -> None:
-    lines = 64 if (backend, device) == ("triton", "cpu") else 256  # the interpreter is slow
+    lines = 8 if (backend, device) == ("triton", "cpu") else 256  # the interpreter is slow
     inputs = drawn_inputs((16, lines, 4, 1, 2, 4), torch.float32, device=device)
     found = results(inputs, joined, backend)
     expected = results(inputs.map(torch.Tensor.double), joined, "reference")
