@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medt_pipeline.attention import numba_cpu
+from medt_pipeline.attention import numba_cpu, triton_gpu
 from medt_pipeline.attention.operators import Attention, in_one_precision, make_attention
 from medt_pipeline.attention.reference import axial_attention_reference
 
@@ -34,9 +34,13 @@ class Backend:
 
 
 _numba = make_attention("numba", numba_cpu.forward, numba_cpu.backward, "cpu", tuple(numba_cpu.DTYPES), mixed=False)
+_triton = make_attention(
+    "triton", triton_gpu.forward, triton_gpu.backward, ("cpu", "cuda"), triton_gpu.DTYPES, mixed=True
+)
 
 BACKENDS = (
     Backend("numba", in_one_precision(_numba), numba_cpu.why_not),
+    Backend("triton", _triton, triton_gpu.why_not),
     Backend("reference", axial_attention_reference, lambda qkv: None),
 )
 """In order of preference: the first that can serve the inputs is taken."""

@@ -9,9 +9,7 @@ may be used from several threads at once and after a fork, and need no OpenMP or
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
-import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ import torch
 from torch import Tensor
 
 from medt_pipeline.attention.memory_order import dense_strides, empty_result
+from medt_pipeline.attention.optional_packages import import_problem
 
 if TYPE_CHECKING:
     from medt_pipeline.attention.numba_layout import Sizes
@@ -33,32 +32,8 @@ DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 MOST_CHUNKS = 64
 MOST_PARTIALS = 2**23
 """Bound of chunks × gradient entries, 64 MiB: the chunks' parts of the table's gradient."""
-_INSTALLED = importlib.util.find_spec("numba") is not None
 PIECES = 4
 """Pieces of work for each thread: where something else takes one core's time, the others do more of them."""
-
-
-def import_problem() -> str | None:
-    """Why numba cannot be imported, with one warning; None if it can."""
-    if torch.compiler.is_compiling():
-        # An import cannot be traced; and a decorator of torch.compiler would import torch._dynamo, two seconds' work.
-        return None if _INSTALLED else "numba is not installed"
-    return _try_import()
-
-
-@functools.cache
-def _try_import() -> str | None:
-    try:
-        import numba  # noqa: F401
-    except ImportError as error:
-        warnings.warn(
-            f"numba cannot be imported ({error}): attention on the CPU falls back to the much slower plain torch. "
-            "Run: pip install numba",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return f"numba cannot be imported: {error}"
-    return None
 
 
 def why_not(qkv: Tensor) -> str | None:
@@ -67,7 +42,7 @@ def why_not(qkv: Tensor) -> str | None:
         return f"runs on cpu, got {qkv.device.type}"
     if not qkv.dtype.is_floating_point or qkv.element_size() == 1:
         return f"computes in float32 and float64, got {qkv.dtype}"
-    return import_problem()
+    return import_problem("numba")
 
 
 class Job(NamedTuple):

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 from numba import njit
 
-from medt_pipeline.attention.numba_lanes import LANE_BITS, exp2, load, load_tile, maximum, pointer, store, store_tile
+from medt_pipeline.attention.numba_lanes import (
+    LANE_BITS,
+    exp2,
+    load,
+    load_pair,
+    load_quad,
+    maximum,
+    pointer,
+    store,
+    store_pair,
+    store_quad,
+    widen,
+)
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -28,15 +40,32 @@ def apply_maximum(zero, first, second):
 
 
 @njit
-def transpose_and_back(zero, source, starts, middle, target):
+def transpose_quads_and_back(zero, source, starts, middle, target):
     rows = pointer(starts, 0)
-    s0, s1, s2, s3 = load_tile(pointer(source, zero), rows, 1)
+    s0, s1, s2, s3 = load_quad(pointer(source, zero), rows, 1)
     w = pointer(middle, zero)
     store(w, 0, s0)
     store(w, 1, s1)
     store(w, 2, s2)
     store(w, 3, s3)
-    store_tile(pointer(target, zero), rows, 1, s0, s1, s2, s3)
+    store_quad(pointer(target, zero), rows, 1, s0, s1, s2, s3)
+
+
+@njit
+def transpose_pairs_and_back(zero, source, starts, middle, target):
+    rows = pointer(starts, 0)
+    s0, s1 = load_pair(pointer(source, zero), rows, 1)
+    w = pointer(middle, zero)
+    store(w, 0, s0)
+    store(w, 1, s1)
+    store_pair(pointer(target, zero), rows, 1, s0, s1)
+
+
+@njit
+def apply_widen(zero, source, target):
+    low, high = widen(load(pointer(source, zero), 0))
+    store(pointer(target, 0.0), 0, low)
+    store(pointer(target, 0.0), 1, high)
 
 
 @both_dtypes
@@ -65,12 +94,27 @@ def test_nan_goes_through_exp2_and_maximum(dtype: type) -> None:
 
 
 @both_dtypes
-def test_tiles_are_transposed_and_written_back(dtype: type) -> None:
+@pytest.mark.parametrize(
+    ("width", "transpose_and_back"),
+    [(2, transpose_pairs_and_back), (4, transpose_quads_and_back)],
+    ids=["pair", "quad"],
+)
+def test_consecutive_values_are_transposed_and_written_back(dtype: type, width: int, transpose_and_back) -> None:
     lanes = LANE_BITS // (8 * dtype().itemsize)
     source = np.arange(lanes * 7, dtype=dtype).reshape(lanes, 7)
     starts = 7 * np.random.default_rng(0).permutation(lanes)
-    middle, target = np.zeros((4, lanes), dtype), np.zeros_like(source)
+    middle, target = np.zeros((width, lanes), dtype), np.zeros_like(source)
     transpose_and_back(dtype(0), address(source), address(starts), address(middle), address(target))
-    assert (middle == source[starts // 7, 1:5].T).all()
-    assert (target[:, 1:5] == source[:, 1:5]).all()
-    assert not target[:, [0, 5, 6]].any()
+    there = slice(1, 1 + width)
+    assert (middle == source[starts // 7, there].T).all()
+    assert (target[:, there] == source[:, there]).all()
+    assert not np.delete(target, there, axis=1).any()
+
+
+@both_dtypes
+def test_a_register_is_widened_to_two(dtype: type) -> None:
+    lanes = LANE_BITS // (8 * dtype().itemsize)
+    source, target = np.linspace(-1, 1, lanes).astype(dtype), np.full(16, np.nan)
+    apply_widen(dtype(0), address(source), address(target))
+    assert target[:lanes].tolist() == source.tolist()
+    assert not target[lanes:].any()

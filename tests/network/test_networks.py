@@ -79,3 +79,11 @@ def test_local_branch_sees_every_patch() -> None:
     patches[-1].sum().backward()
     touched = x.grad[0, 0].abs().amax(0).nonzero().squeeze()
     assert touched.min() >= 96 - 96 // net.grid[1]
+
+
+@pytest.mark.parametrize("grid", [(4, 3), (2, 5)])
+def test_patches_and_joined_images_have_their_channels_last(grid) -> None:
+    x = torch.randn(2, 3, 8, 30).to(memory_format=torch.channels_last)
+    patches = cut_into_patches(x, grid)
+    assert patches.is_contiguous(memory_format=torch.channels_last)
+    assert join_patches(patches, grid).is_contiguous(memory_format=torch.channels_last)
