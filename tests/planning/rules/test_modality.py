@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def test_real_sets(name: str, expected: str) -> None:
     assert decision.reason.startswith(expected.capitalize())
     assert decision.reason.count(".") >= 2  # numbers, and one full stop
     assert decision.facts["cases"] > 0
+    json.dumps(decision.record())
 
 
 @pytest.mark.parametrize("seed", [0, 50, 100])
