@@ -17,7 +17,7 @@ from medt_pipeline.core.files import atomic_path, make_folder, read_json, requir
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.fingerprint.case_facts import Beside
 from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
-from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, write_fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, Fingerprint, write_fingerprint
 from medt_pipeline.fingerprint.summary import Problem
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.presets import DeviceKind, load_preset
@@ -99,7 +99,7 @@ def plan_and_preprocess(
     planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary)
     planner.restrict_to(dataset)
     plans = planner.plan_experiment()
-    folds, notes = _write_folds(raw, preprocessed, list(dataset), left_out, known, numbers.folds)
+    folds, notes = _write_folds(raw, preprocessed, found.fingerprint, left_out, bool(known), numbers.folds)
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
@@ -231,17 +231,21 @@ def _declared_labels(dataset_json: Mapping[str, Any]) -> set[int]:
 
 
 def _write_folds(
-    raw: Path, preprocessed: Path, cases: list[str], left_out: Sequence[str], known: Mapping[str, Case], wanted: int
+    raw: Path, preprocessed: Path, fingerprint: Fingerprint, left_out: Sequence[str], known: bool, wanted: int
 ) -> tuple[Decision[list[Split]], list[str]]:
     """Write splits_final.json unless there is one for exactly these cases, and perhaps for those that are left out.
 
     Returns:
         The folds in force, without cases that are left out, and notes.
     """
-    decision = choose_folds({case: known[case].group if case in known else case for case in cases}, wanted)
+    cases = fingerprint.cases
+    decision = choose_folds({case: facts.fold_group for case, facts in cases.items()}, wanted, _content(fingerprint))
     notes = []
     if not known:
-        notes.append("No groups are known (medt_cases.json is missing), so every image counts as its own patient.")
+        notes.append(
+            "No groups are known (medt_cases.json is missing), so every image counts as its own patient, but for "
+            "near-duplicates."
+        )
     target = preprocessed / SPLITS_FILE
     own = raw / SPLITS_FILE if (raw / SPLITS_FILE).exists() else target
     if own.exists():
@@ -257,6 +261,15 @@ def _write_folds(
             return Decision("folds", existing, "splits_final.json", reason, decision.facts), notes
     write_json(target, decision.value)
     return decision, notes
+
+
+def _content(fingerprint: Fingerprint) -> dict[str, dict[str, float]]:
+    """By case and class, called "1 (gland)", the share of its pixels."""
+    names = {label: f"{label} ({one.name})" for label, one in fingerprint.summary.classes.items()}
+    return {
+        case: {names[label]: objects.area_share for label, objects in facts.objects.items()}
+        for case, facts in fingerprint.cases.items()
+    }
 
 
 def _copy_labels(dataset: Mapping[str, Mapping[str, Any]], dataset_json: Mapping[str, Any], target: Path) -> None:
