@@ -20,7 +20,8 @@ def jitter_stains(
     """Stain a slide otherwise (HED jitter, Tellez et al. 2018, in the plane of two stains).
 
     By the law of Beer and Lambert, the decadic density −log10(level) of a pixel is c @ stains plus a rest that no stain
-    explains, c being the least-squares concentrations. It becomes (scale · c + shift) @ target plus the same rest.
+    explains, c being the least-squares concentrations or 0 where they are negative: there is no less than no stain. It
+    becomes (scale · c + shift) @ target plus the same rest.
 
     Args:
         image: (3, H, W), levels of red, green and blue with 0 as black and 1 as white (RGB over 255).
@@ -34,9 +35,8 @@ def jitter_stains(
     """
     pixels = image.flatten(1)
     density = -torch.log10(pixels.clamp(DARKEST, 1))
-    # One 3 × 3 matrix for both ways: the change of density is linear in it.
-    change = (scale[:, None] * target - stains).T @ torch.linalg.pinv(stains).T
-    added = change @ density + (shift @ target)[:, None]
+    concentrations = (torch.linalg.pinv(stains).T @ density).clamp_min_(0)
+    added = (scale[:, None] * target - stains).T @ concentrations + (shift @ target)[:, None]
     return (pixels * torch.exp2(added.mul_(-math.log2(10)))).clamp_(0, 1).view_as(image)
 
 
