@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -20,12 +23,15 @@ from medt_pipeline.core.files import atomic_path
 from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import SegmentationHeads
 from medt_pipeline.planning.rules.schedule import Schedule
+from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.progress import TrainingProgress
 from medt_pipeline.training.schedule import ClockLR, TrainingClock
 
 UNLIMITED_EPOCHS = 1_000_000
 """Epochs of a training that a time budget ends."""
+ZOOM = (0.85, 1.25)
+"""Range of zooms for which nnU-Net cuts patches large enough (`configure_rotation_dummyDA_…`)."""
 
 
 class BudgetSpentError(Exception):
@@ -33,7 +39,7 @@ class BudgetSpentError(Exception):
 
 
 class nnUNetTrainerMedT(nnUNetTrainer):
-    """Trains what MedTPlans.json says: AdamW with warm-up, a schedule sized to the data, nnU-Net's augmentation.
+    """Trains what MedTPlans.json says: AdamW with warm-up, a schedule and an augmentation that fit the data.
 
     Nothing of nnU-Net's loop is copied; its hooks are extended. The arguments are nnU-Net's; `set_length` and
     `show_progress` refine a training before it starts.
@@ -66,6 +72,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
                 "plan again with medt_plan_and_preprocess."
             )
         self.schedule = Schedule(**settings)
+        self.augmentation = read_policy(self.configuration_manager.configuration)
         self.initial_lr = self.schedule.learning_rate
         self.weight_decay = self.schedule.weight_decay
         self.num_iterations_per_epoch = self.schedule.iterations_per_epoch
@@ -117,6 +124,33 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             levels = len(heads.convs) if isinstance(heads, SegmentationHeads) else 1
             return [[0.5**level] * 2 for level in range(levels)]
         return super()._get_deep_supervision_scales()
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(  # noqa: N802  (nnU-Net's name)
+        self,
+    ) -> tuple[tuple[float, float], bool, Any, tuple[int, ...]]:
+        """Rotation and mirroring as the policy says, in training and, through checkpoints, at inference."""
+        rotation, dummy_2d, initial_patch_size, mirror_axes = (
+            super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        )
+        policy = self.augmentation
+        if policy is None:
+            return rotation, dummy_2d, initial_patch_size, mirror_axes
+        if policy.rotation_deg is not None:
+            limit = float(np.radians(policy.rotation_deg))
+            rotation = (-limit, limit)
+            patch_size = self.configuration_manager.patch_size
+            initial_patch_size = get_patch_size(patch_size, rotation, rotation, rotation, ZOOM)
+        # nnU-Net's predictor takes the maximum of the axes, so "none" must not be an empty tuple.
+        self.inference_allowed_mirroring_axes = policy.mirror_axes or None
+        return rotation, dummy_2d, initial_patch_size, policy.mirror_axes
+
+    def get_training_transforms(self, *arguments: Any, **settings: Any) -> ComposeTransforms:
+        """nnU-Net's training transforms with those of the policy among them.
+
+        nnU-Net's is a static method, which cannot know the plan; it is called on the trainer only, so this one is not.
+        """
+        composed = super().get_training_transforms(*arguments, **settings)
+        return composed if self.augmentation is None else insert_transforms(composed, transforms_of(self.augmentation))
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
         """AdamW over all parameters, the gates included, and the clock's learning rate."""
