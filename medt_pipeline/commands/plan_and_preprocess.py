@@ -26,6 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="refuse (exit status 2) where a case cannot be used, instead of leaving it out (exit status 1)",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="decide something yourself, e.g. patch_size=256,384; may be given several times",
+    )
     return run(parser, _plan, arguments)
 
 
@@ -41,15 +48,23 @@ def _gigabytes(text: str) -> float:
 
 def _plan(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
+    from medt_pipeline.planning.overrides import parse_overrides
     from medt_pipeline.planning.run import plan_and_preprocess
     from medt_pipeline.training.device import choose_device, device_kind
 
+    overrides = parse_overrides(options.set)
     workspace = Workspace.locate(options.workspace).activate()
     kind = device_kind(choose_device(options.device))
     status = SUCCESS
     for dataset_id in options.dataset:
         summary = plan_and_preprocess(
-            dataset_id, workspace, kind, options.memory, options.preset, strict=options.strict
+            dataset_id,
+            workspace,
+            kind,
+            options.memory,
+            options.preset,
+            strict=options.strict,
+            overrides=overrides,
         )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:

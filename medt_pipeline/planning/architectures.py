@@ -7,10 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.planning.presets import Form
 
 Size = tuple[int, int]
 
 DEFAULT = "MedT"
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What a plan decides about a network beside its patch.
+
+    Attributes:
+        form: of the attention.
+        deep_supervision: outputs at lower resolutions too.
+        recompute: run the axial blocks again in the backward instead of keeping what they compute.
+    """
+
+    form: Form = "formula"
+    deep_supervision: bool = False
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,29 +36,34 @@ class Architecture:
     Attributes:
         suffix: what its configuration is called after the configuration's own name, "" for the default.
         class_name: dotted path in the plans file.
-        arguments: keyword arguments of the class for a patch size, as they stand in the plans file.
+        arguments: keyword arguments of the class for a patch size and options, as they stand in the plans file.
         imported: names of the arguments that nnU-Net turns from dotted paths into objects.
     """
 
     suffix: str
     class_name: str
-    arguments: Callable[[Size], dict[str, Any]]
+    arguments: Callable[[Size, NetworkOptions], dict[str, Any]]
     imported: tuple[str, ...] = ()
 
-    def plan(self, patch_size: Size) -> dict[str, Any]:
+    def plan(self, patch_size: Size, options: NetworkOptions = NetworkOptions()) -> dict[str, Any]:
         """The entry `architecture` of a configuration."""
         return {
             "network_class_name": self.class_name,
-            "arch_kwargs": self.arguments(patch_size),
+            "arch_kwargs": self.arguments(patch_size, options),
             "_kw_requires_import": list(self.imported),
         }
 
 
-def _attention_arguments(patch_size: Size) -> dict[str, Any]:
-    return {"image_size": list(patch_size), "form": "formula"}
+def _attention_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"image_size": list(patch_size), "form": options.form}
+    # nnU-Net hands deep_supervision over by itself; in the plan it tells the trainer that there are heads for it.
+    for name in ("deep_supervision", "recompute"):
+        if getattr(options, name):
+            arguments[name] = True
+    return arguments
 
 
-def _unet_arguments(patch_size: Size) -> dict[str, Any]:
+def _unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
     """nnU-Net's 2D U-Net for this patch, by nnU-Net's own rule (ExperimentPlanner.get_plans_for_configuration)."""
     from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
@@ -18,22 +18,29 @@ from medt_pipeline.core.files import read_json, write_json
 from medt_pipeline.fingerprint.set_objects import ClassSummary
 from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
-from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT
+from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.memory_model import TrainingMemory, estimate_training_memory
+from medt_pipeline.planning.overrides import Overrides
 from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
+from medt_pipeline.planning.rules.augmentation import AugmentationPolicy, choose_augmentation
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE, choose_batch_size
+from medt_pipeline.planning.rules.modality import Modality, choose_modality
+from medt_pipeline.planning.rules.normalization import choose_normalization
 from medt_pipeline.planning.rules.resolution import (
     SIDE_STEP,
     ObjectSize,
     Resolution,
     choose_resolution,
     choose_whole_resolution,
+    chosen_resolution,
+    fixed_resolution,
 )
 from medt_pipeline.planning.rules.schedule import choose_schedule
 
 PLANS_NAME = "MedTPlans"
 Choice = TypeVar("Choice", Resolution, "Resolution | None")
+Value = TypeVar("Value")
 
 
 class MedTPlanner(ExperimentPlanner):
@@ -46,8 +53,10 @@ class MedTPlanner(ExperimentPlanner):
         dataset_name_or_id: as nnU-Net's.
         gpu_memory_target_in_gb: memory for training; None takes the preset's for the device.
         device_kind: "cpu" or "gpu": what the training will run on.
-        preset: the numbers to start from.
-        summary: facts of our own fingerprint; None where only nnU-Net's is known.
+        preset: the numbers to start from, what the user set of them included.
+        summary: facts of our own fingerprint; None where only nnU-Net's is known, and then nnU-Net's rules hold for
+            normalization and augmentation.
+        overrides: what the user set in place of the rules.
         arguments: the other arguments of nnU-Net's planner.
     """
 
@@ -58,14 +67,20 @@ class MedTPlanner(ExperimentPlanner):
         device_kind: DeviceKind = "cpu",
         preset: Preset | None = None,
         summary: Summary | None = None,
+        overrides: Overrides | None = None,
         **arguments: Any,
     ) -> None:
+        self.summary, self.overrides = summary, overrides or Overrides()
         self.objects = smallest_objects(summary.classes) if summary is not None else None
         self.preset = preset or load_preset("default")
+        self.architecture = self.overrides.architecture or DEFAULT
         self.device_kind = device_kind
         self.memory_gb = gpu_memory_target_in_gb or self.preset.memory_gb[device_kind]
         self.decisions: list[Decision] = []
+        self._recomputed: set[Size] = set()
         self._fitting: dict[Size, int] = {}
+        self._schemes: list[str] | None = None
+        self._augmentation: AugmentationPolicy | None = None
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
         self._resolution: Resolution | None = None
 
@@ -117,7 +132,8 @@ class MedTPlanner(ExperimentPlanner):
             dataset_pixels: pixels of all training images at that spacing.
         """
         batch = self._decide_batch_size(resolution.patch_size, dataset_pixels)
-        schedule = choose_schedule(self.dataset_json["numTraining"], batch.value, self.preset)
+        iterations = self.overrides.iterations_per_epoch
+        schedule = choose_schedule(self.dataset_json["numTraining"], batch.value, self.preset, iterations)
         self.decisions += [_of(name, batch), _of(name, schedule)]
         image_function, image_arguments, label_function, label_arguments = self.determine_resampling()
         logits_function, logits_arguments = self.determine_segmentation_softmax_export_fn()
@@ -137,9 +153,14 @@ class MedTPlanner(ExperimentPlanner):
             "resampling_fn_seg_kwargs": label_arguments,
             "resampling_fn_probabilities": logits_function.__name__,
             "resampling_fn_probabilities_kwargs": logits_arguments,
-            "architecture": ARCHITECTURES[DEFAULT].plan(resolution.patch_size),
-            "medt": {"schedule": asdict(schedule.value)},
+            "architecture": self._plan_network(self.architecture, resolution.patch_size),
+            "medt": {"schedule": asdict(schedule.value), **self._planned_augmentation()},
         }
+
+    def determine_normalization_scheme_and_whether_mask_is_used_for_norm(self) -> tuple[list[str], list[bool]]:
+        """Nnu-Net's class for each channel by our rule, and nnU-Net's word on whether zeros around the image count."""
+        by_name, within_mask = super().determine_normalization_scheme_and_whether_mask_is_used_for_norm()
+        return self._schemes or by_name, within_mask
 
     def plan_experiment(self) -> dict[str, Any]:
         """Decide everything and write the plans file.
@@ -148,6 +169,8 @@ class MedTPlanner(ExperimentPlanner):
             UserError: the data set is not 2D.
         """
         self._require_2d()
+        if self.summary is not None:
+            self._decide_by_content(self.summary)
         # nnU-Net prints whole configurations; ours are shown as a table of decisions.
         with contextlib.redirect_stdout(io.StringIO()):
             return super().plan_experiment()
@@ -156,16 +179,16 @@ class MedTPlanner(ExperimentPlanner):
         """Add the whole-image configuration, the other architectures and the decisions, and write the plans file."""
         configurations = plans["configurations"]
         patch_sizes = {"2d": self.resolution.patch_size}
-        whole = self._decide_whole_resolution()
+        whole = self._decide_whole_resolution() if "2d_whole" in self.preset.configurations else None
         if whole is not None:
             patch_sizes["2d_whole"] = whole.patch_size
             configurations["2d_whole"] = {**self._plan_whole(whole), "batch_dice": True}
         for name, patch_size in patch_sizes.items():
-            for architecture in ARCHITECTURES.values():
-                if architecture.suffix:
+            for key, architecture in ARCHITECTURES.items():
+                if architecture.suffix and (key != "UNet" or "2d_unet" in self.preset.configurations):
                     configurations[f"{name}{architecture.suffix}"] = {
                         "inherits_from": name,
-                        "architecture": architecture.plan(patch_size),
+                        "architecture": self._plan_network(key, patch_size),
                     }
         plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
         self._forget_earlier(configurations)
@@ -194,7 +217,7 @@ class MedTPlanner(ExperimentPlanner):
     def _spacing(self, resolution: Resolution) -> np.ndarray:
         """(z, y, x), for the planner's axes as they are."""
         spacing = np.median(np.vstack(self.dataset_fingerprint["spacings"]), axis=0)
-        return spacing * np.array([1.0, resolution.reduction, resolution.reduction])
+        return spacing * np.array([1.0, resolution.reduction, resolution.reduction * resolution.stretch])
 
     def _median_size(self) -> tuple[float, float]:
         sizes = np.vstack(self.dataset_fingerprint["shapes_after_crop"])[:, 1:]
@@ -202,19 +225,32 @@ class MedTPlanner(ExperimentPlanner):
         return height, width
 
     def _decide_resolution(self) -> Resolution:
-        return self._within_memory(
-            lambda pixels: choose_resolution(self._median_size(), pixels, self.preset.max_reduction, self.objects)
-        ).value
+        fixed, wanted = self.preset.fixed_patch_size, self.overrides
+        if fixed is not None:
+            return self._noted(fixed_resolution(self._median_size(), fixed))
+        if wanted.patch_size is None and wanted.reduction is None:
+            return self._noted(self._within_memory(self._choose_resolution))
+        planned = self._choose_resolution(self.preset.patch_pixels[self.device_kind]).value
+        return self._noted(chosen_resolution(self._median_size(), wanted.patch_size, wanted.reduction, planned))
+
+    def _choose_resolution(self, pixels: int) -> Decision[Resolution]:
+        return choose_resolution(self._median_size(), pixels, self.preset.max_reduction, self.objects)
+
+    def _noted(self, decision: Decision[Value]) -> Value:
+        self.decisions.append(decision)
+        return decision.value
 
     def _decide_whole_resolution(self) -> Resolution | None:
-        return self._within_memory(
-            lambda pixels: choose_whole_resolution(
-                self._median_size(), pixels, self.preset.max_reduction, self.resolution, self.objects
+        return self._noted(
+            self._within_memory(
+                lambda pixels: choose_whole_resolution(
+                    self._median_size(), pixels, self.preset.max_reduction, self.resolution, self.objects
+                )
             )
-        ).value
+        )
 
     def _within_memory(self, choose: Callable[[int], Decision[Choice]]) -> Decision[Choice]:
-        """What `choose` says for the most pixels a patch whose patch trains within the memory; noted as a decision.
+        """What `choose` says for the most pixels a patch whose patch trains within the memory.
 
         Raises:
             UserError: not even the smallest patch does.
@@ -223,7 +259,6 @@ class MedTPlanner(ExperimentPlanner):
         while True:
             decision = choose(pixels)
             if decision.value is None or self._is_trainable(decision.value.patch_size):
-                self.decisions.append(decision)
                 return decision
             if pixels < SIDE_STEP**2:
                 raise UserError(
@@ -235,26 +270,74 @@ class MedTPlanner(ExperimentPlanner):
     def _is_trainable(self, patch_size: Size) -> bool:
         return _is_workable(patch_size) and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
 
+    def _decide_by_content(self, summary: Summary) -> None:
+        """Modality, normalization and augmentation: what images look like, how levels are scaled, how they vary."""
+        given = self.overrides.modality
+        modality = choose_modality(summary) if given is None else _set_by_user("modality", given)
+        self._noted(modality)
+        schemes = self.overrides.normalization
+        if schemes is None:
+            self._schemes = self._noted(choose_normalization(summary, modality.value))
+        else:
+            self._schemes = list(self._noted(_set_by_user("normalization", _for_channels(schemes, summary.channels))))
+        self._augmentation = self._noted(self._choose_augmentation(summary, modality.value))
+
+    def _choose_augmentation(self, summary: Summary, modality: Modality) -> Decision[AugmentationPolicy | None]:
+        wanted, axes = self.preset.augmentation, self.overrides.mirror_axes
+        decision: Decision[AugmentationPolicy | None]
+        if wanted == "nnunet":
+            decision = _set_by_user("augmentation", None if axes is None else AugmentationPolicy())
+        elif wanted == "flips_horizontal":
+            decision = _set_by_user("augmentation", AugmentationPolicy(nnunet=False, mirror_axes=(1,)))
+        else:
+            chosen = choose_augmentation(modality, summary.stain, summary.ultrasound)
+            if modality == "histology" and self._schemes != ["RGBTo01Normalization"] * 3:
+                # Stain is jittered in optical density, which these levels no longer have.
+                reason = f"{chosen.reason} Without RGBTo01Normalization there is no stain jitter."
+                chosen = replace(chosen, value=replace(chosen.value, stain_probability=0.0), reason=reason)
+            decision = cast("Decision[AugmentationPolicy | None]", chosen)
+        if axes is not None and decision.value is not None:
+            decision = replace(decision, value=replace(decision.value, mirror_axes=axes))
+        return decision
+
+    def _planned_augmentation(self) -> dict[str, Any]:
+        return {} if self._augmentation is None else {"augmentation": asdict(self._augmentation)}
+
+    def _plan_network(self, architecture: str, patch_size: Size) -> dict[str, Any]:
+        options = NetworkOptions(self.preset.form, self.preset.deep_supervision, patch_size in self._recomputed)
+        return ARCHITECTURES[architecture].plan(patch_size, options)
+
     def _decide_batch_size(self, patch_size: Size, dataset_pixels: float) -> Decision[int]:
-        return choose_batch_size(
-            self.preset.batch_size,
-            patch_size[0] * patch_size[1],
-            dataset_pixels,
-            self.preset.max_share_of_pixels_per_step,
-            self._fitting_batch(patch_size),
-        )
+        fitting, wanted = self._fitting_batch(patch_size), self.overrides.batch_size
+        if wanted is None:
+            share = self.preset.max_share_of_pixels_per_step
+            pixels = patch_size[0] * patch_size[1]
+            return choose_batch_size(self.preset.batch_size, pixels, dataset_pixels, share, fitting)
+        if wanted > fitting:
+            raise UserError(
+                f"`batch_size` {wanted} breaks the rule batch_size.fits_memory: {self.memory_gb} GB train at most "
+                f"{fitting} patches of {patch_size[0]} × {patch_size[1]}; give more memory with --memory or set less."
+            )
+        return _set_by_user("batch size", wanted)
 
     def _fitting_batch(self, patch_size: Size) -> int:
-        """The largest batch that trains within the memory target; 0 if no patch does."""
+        """The largest batch that trains within the memory target; 0 if no patch does.
+
+        Where keeping all that the network computes leaves room for fewer than two patches, it is computed again in the
+        backward.
+        """
         if patch_size not in self._fitting:
-            memory = self._estimate_memory(patch_size, MIN_BATCH_SIZE)
-            self._fitting[patch_size] = memory.largest_batch(self.memory_gb * 1e9)
+            fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+            if fitting < MIN_BATCH_SIZE and self.architecture != "UNet":
+                self._recomputed.add(patch_size)
+                fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+            self._fitting[patch_size] = fitting
         return self._fitting[patch_size]
 
-    def _estimate_memory(self, patch_size: Size, batch_size: int) -> TrainingMemory:
+    def _estimate_memory(self, patch_size: Size) -> TrainingMemory:
         from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-        plan = ARCHITECTURES[DEFAULT].plan(patch_size)
+        plan = self._plan_network(self.architecture, patch_size)
         channels, classes = len(self.dataset_json["channel_names"]), len(self.dataset_json["labels"])
 
         def build() -> Any:
@@ -262,7 +345,7 @@ class MedTPlanner(ExperimentPlanner):
                 plan["network_class_name"], plan["arch_kwargs"], plan["_kw_requires_import"], channels, classes
             )
 
-        return estimate_training_memory(build, channels, patch_size, batch_size, self.device_kind)
+        return estimate_training_memory(build, channels, patch_size, MIN_BATCH_SIZE, self.device_kind)
 
     def _require_2d(self) -> None:
         depths = {int(shape[0]) for shape in self.dataset_fingerprint["shapes_after_crop"]}
@@ -278,6 +361,21 @@ def smallest_objects(classes: Mapping[str, ClassSummary]) -> ObjectSize | None:
         if one.diameter_px is not None
     ]
     return min(sizes, key=lambda size: size.p25, default=None)
+
+
+def _set_by_user(name: str, value: Value) -> Decision[Value]:
+    return Decision(name, value, "preset or --set", f"As it was set: {value}.", {})
+
+
+def _for_channels(schemes: tuple[str, ...], channels: int) -> list[str]:
+    """One class a channel, from one for all or one for each.
+
+    Raises:
+        UserError: neither.
+    """
+    if len(schemes) not in (1, channels):
+        raise UserError(f"`normalization` must name one class or {channels}, one a channel; got {len(schemes)}.")
+    return list(schemes) * (channels // len(schemes))
 
 
 def _of(configuration: str, decision: Decision[Any]) -> Decision[Any]:

@@ -20,6 +20,7 @@ from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
 from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, Fingerprint, write_fingerprint
 from medt_pipeline.fingerprint.summary import Problem
 from medt_pipeline.planning.decisions import Decision
+from medt_pipeline.planning.overrides import Overrides
 from medt_pipeline.planning.presets import DeviceKind, load_preset
 from medt_pipeline.planning.rules.folds import Split, choose_folds
 
@@ -59,6 +60,7 @@ def plan_and_preprocess(
     preset: str = "default",
     quiet: bool = False,
     strict: bool = False,
+    overrides: Overrides | None = None,
 ) -> PlanSummary:
     """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
 
@@ -72,6 +74,7 @@ def plan_and_preprocess(
         preset: name of the preset in `plans/`.
         quiet: show no progress.
         strict: refuse, before anything is written, where a case would be left out.
+        overrides: what the user set in place of the rules.
 
     Raises:
         UserError: the data set does not exist, is not consistent or holds no case that can be used.
@@ -80,7 +83,8 @@ def plan_and_preprocess(
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
     from medt_pipeline.planning.preprocessing import preprocess
 
-    numbers = load_preset(preset)
+    overrides = overrides or Overrides()
+    numbers = overrides.applied_to(load_preset(preset))
     name = workspace.dataset_name(dataset_id)
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
@@ -96,7 +100,7 @@ def plan_and_preprocess(
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
     left_out = [problem.case for problem in found.problems]
-    planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary)
+    planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary, overrides)
     planner.restrict_to(dataset)
     plans = planner.plan_experiment()
     folds, notes = _write_folds(raw, preprocessed, found.fingerprint, left_out, bool(known), numbers.folds)

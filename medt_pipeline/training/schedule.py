@@ -79,13 +79,15 @@ class ClockLR:
         optimizer: whose learning rate is set.
         initial: learning rate after warm-up.
         clock: the clock of the training.
+        falls: whether it falls to 0 at the end; else it stays after the warm-up.
     """
 
-    def __init__(self, optimizer: Optimizer, initial: float, clock: TrainingClock) -> None:
-        self.optimizer, self.initial, self.clock = optimizer, initial, clock
+    def __init__(self, optimizer: Optimizer, initial: float, clock: TrainingClock, falls: bool = True) -> None:
+        self.optimizer, self.initial, self.clock, self.falls = optimizer, initial, clock, falls
 
     def step(self, epoch: int | None = None) -> None:
         """Set the learning rate for the next training step; `epoch` is not needed."""
-        rate = learning_rate(self.initial, self.clock.progress(), self.clock.warmup())
+        progress = self.clock.progress() if self.falls else 0.0
+        rate = learning_rate(self.initial, progress, self.clock.warmup())
         for group in self.optimizer.param_groups:
             group["lr"] = rate

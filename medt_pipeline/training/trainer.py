@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
+from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -23,11 +26,17 @@ from medt_pipeline.core.files import atomic_path
 from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import SegmentationHeads
 from medt_pipeline.planning.rules.schedule import Schedule
-from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of
+from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of, without_changes
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.progress import TrainingProgress
 from medt_pipeline.training.schedule import ClockLR, TrainingClock
 
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "AdamW": torch.optim.AdamW,
+    "Adam": torch.optim.Adam,
+    "SGD": functools.partial(torch.optim.SGD, momentum=0.99, nesterov=True),
+}
+"""By the plan's name; SGD with nnU-Net's momentum."""
 UNLIMITED_EPOCHS = 1_000_000
 """Epochs of a training that a time budget ends."""
 ZOOM = (0.85, 1.25)
@@ -77,6 +86,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.weight_decay = self.schedule.weight_decay
         self.num_iterations_per_epoch = self.schedule.iterations_per_epoch
         self.num_val_iterations_per_epoch = self.schedule.validation_iterations_per_epoch
+        self.oversample_foreground_percent = self.schedule.foreground_oversampling
         self.save_every = 5
         arguments = self.configuration_manager.network_arch_init_kwargs
         self.enable_deep_supervision = bool(arguments.get("deep_supervision", False))
@@ -150,12 +160,24 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         nnU-Net's is a static method, which cannot know the plan; it is called on the trainer only, so this one is not.
         """
         composed = super().get_training_transforms(*arguments, **settings)
-        return composed if self.augmentation is None else insert_transforms(composed, transforms_of(self.augmentation))
+        policy = self.augmentation
+        if policy is None:
+            return composed
+        return insert_transforms(composed if policy.nnunet else without_changes(composed), transforms_of(policy))
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
-        """AdamW over all parameters, the gates included, and the clock's learning rate."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
-        return optimizer, ClockLR(optimizer, self.initial_lr, self.clock)
+        """The planned optimizer over all parameters, the gates included, and the clock's learning rate."""
+        make = OPTIMIZERS[self.schedule.optimizer]
+        optimizer = make(self.network.parameters(), lr=self.initial_lr, weight_decay=self.weight_decay)
+        falls = self.schedule.learning_rate_schedule == "poly"
+        return optimizer, ClockLR(optimizer, self.initial_lr, self.clock, falls)
+
+    def _build_loss(self) -> nn.Module:
+        """nnU-Net's loss, or its cross-entropy alone."""
+        loss = super()._build_loss()
+        if self.schedule.loss == "ce":
+            (loss.loss if isinstance(loss, DeepSupervisionWrapper) else loss).weight_dice = 0
+        return loss
 
     def on_train_epoch_start(self) -> None:
         """Free the gates once the schedule says so; by epoch, so that a resumed training does the same."""

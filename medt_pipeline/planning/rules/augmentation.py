@@ -45,6 +45,7 @@ class AugmentationPolicy:
         kind: "histology" adds stain jitter; "ultrasound" gain, depth attenuation, shadow and speckle; "none" nothing.
         mirror_axes: of training and of inference; 0 turns the image upside down, 1 swaps left and right.
         rotation_deg: largest rotation, 0 to 180; None leaves it to nnU-Net, which looks at the patch's sides.
+        nnunet: whether nnU-Net's own changes of space and intensity are made too; mirroring is in any case.
         stain_probability: 0 to 1.
         stain_vectors: decadic densities of red, green and blue at concentration 1 of haematoxylin and eosin.
         stain_scale: limits of |ln factor| on the concentration of haematoxylin and of eosin.
@@ -64,6 +65,7 @@ class AugmentationPolicy:
     kind: Kind = "none"
     mirror_axes: tuple[int, ...] = (0, 1)
     rotation_deg: float | None = None
+    nnunet: bool = True
     stain_probability: float = 0.5
     stain_vectors: tuple[Vector, Vector] = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
     stain_scale: tuple[float, float] = (0.25, 0.25)
@@ -242,6 +244,8 @@ def _faults(policy: AugmentationPolicy) -> list[str]:
         faults.append(f"`mirror_axes` must be [], [0], [1] or [0, 1], got {policy.mirror_axes!r}")
     if policy.rotation_deg is not None and not _is_number(policy.rotation_deg, 180):
         faults.append(f"`rotation_deg` must be null or 0 to 180, got {policy.rotation_deg!r}")
+    if not isinstance(policy.nnunet, bool):
+        faults.append(f"`nnunet` must be true or false, got {policy.nnunet!r}")
     for field in fields(policy):
         value = getattr(policy, field.name)
         most = 1.0 if field.name.endswith(("_probability", "_darkness", "speckle_strength")) else MOST

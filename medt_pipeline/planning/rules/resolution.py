@@ -22,13 +22,15 @@ class Resolution:
 
     Attributes:
         patch_size: (height, width) in pixels at the target resolution.
-        reduction: original pixels for one pixel at the target resolution, along both axes; 1 keeps the original.
+        reduction: original pixels down for one pixel at the target resolution; 1 keeps the original.
         whole: a patch shows the whole median image.
+        stretch: reduction across over reduction down; other than 1 where images are resized to a fixed shape.
     """
 
     patch_size: tuple[int, int]
     reduction: float
     whole: bool
+    stretch: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,33 @@ def choose_whole_resolution(
 
 def fixed_resolution(median_size: tuple[float, float], patch_size: tuple[int, int]) -> Decision[Resolution]:
     """The patch of a preset such as the paper's, into which every image is resized whole."""
-    rows, columns = patch_size
-    reduction = max(median_size[0] / rows, median_size[1] / columns)
+    (rows, columns), (height, width) = patch_size, median_size
+    down, across = height / rows, width / columns
     return Decision(
         "patch size and resolution",
-        Resolution(patch_size, reduction, True),
+        Resolution(patch_size, down, True, across / down),
         "resolution.fixed_resolution",
-        f"The preset fixes patches of {rows} × {columns}, in which the median image is reduced {reduction:.2f} times.",
+        f"The preset resizes every image to {rows} × {columns}, the median one {down:.2f} times down and {across:.2f} "
+        "times across.",
         {"median_size": list(median_size), "patch_size": list(patch_size)},
+    )
+
+
+def chosen_resolution(
+    median_size: tuple[float, float], patch_size: tuple[int, int] | None, reduction: float | None, planned: Resolution
+) -> Decision[Resolution]:
+    """What a user set, with the rest derived: the reduction shows the whole median image in a patch that was set."""
+    rows, columns = patch_size or planned.patch_size
+    if reduction is None:
+        reduction = max(median_size[0] / rows, median_size[1] / columns, 1.0) if planned.whole else planned.reduction
+    whole = median_size[0] / reduction <= rows + 1e-6 and median_size[1] / reduction <= columns + 1e-6
+    resolution = Resolution((rows, columns), reduction, whole)
+    return Decision(
+        "patch size and resolution",
+        resolution,
+        "resolution.chosen_resolution",
+        f"As it was set: {_reason(resolution, median_size, rows * columns)}",
+        {"median_size": list(median_size), "patch_size": patch_size, "reduction": reduction},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,3 +80,12 @@ def insert_transforms(composed: ComposeTransforms, added: Sequence[BasicTransfor
         raise RuntimeError(f"nnU-Net's training transforms have {len(places)} spatial transforms; one was expected")
     place = places[0] + 1
     return ComposeTransforms([*transforms[:place], *added, *transforms[place:]])
+
+
+def without_changes(composed: ComposeTransforms) -> ComposeTransforms:
+    """nnU-Net's training transforms without their random changes of space and intensity; mirroring stays."""
+    kept = [copy.copy(transform) for transform in composed.transforms if not isinstance(transform, RandomTransform)]
+    for transform in kept:
+        if isinstance(transform, SpatialTransform):  # it still cuts the patch
+            transform.p_rotation = transform.p_scaling = transform.p_elastic_deform = 0
+    return ComposeTransforms(kept)
