@@ -10,6 +10,7 @@ from medt_pipeline.planning.rules.resolution import (
     Resolution,
     choose_resolution,
     choose_whole_resolution,
+    chosen_resolution,
     fixed_resolution,
 )
 
@@ -98,5 +99,16 @@ def test_whole_images_beside_patches() -> None:
     assert 900 / whole.reduction <= whole.patch_size[1] + 1e-6
 
 
-def test_a_fixed_patch_shows_the_median_image_whole() -> None:
-    assert fixed_resolution((522, 775), (128, 128)).value == Resolution((128, 128), 775 / 128, True)
+def test_a_fixed_patch_shows_the_median_image_whole_whatever_its_aspect() -> None:
+    resolution = fixed_resolution((522, 775), (128, 128)).value
+    assert (resolution.patch_size, resolution.whole) == ((128, 128), True)
+    assert resolution.reduction == pytest.approx(522 / 128)
+    assert resolution.reduction * resolution.stretch == pytest.approx(775 / 128)
+
+
+def test_what_a_user_sets_is_kept_and_the_rest_follows() -> None:
+    planned = choose_resolution((522, 775), 24576, 6.0).value
+    by_patch = chosen_resolution((522, 775), (256, 384), None, planned).value
+    assert by_patch == Resolution((256, 384), 522 / 256, True)
+    by_reduction = chosen_resolution((522, 775), None, 2.0, planned).value
+    assert by_reduction == Resolution((128, 192), 2.0, False)
