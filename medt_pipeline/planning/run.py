@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
+from medt_pipeline.core.manifest import content_hash
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.fingerprint.case_facts import Beside
 from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
@@ -102,8 +103,11 @@ def plan_and_preprocess(
     left_out = [problem.case for problem in found.problems]
     planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary, overrides)
     planner.restrict_to(dataset)
+    plans_file = preprocessed / f"{PLANS_NAME}.json"
+    earlier = _planned_folds(plans_file)
+    folds, notes = _write_folds(raw, preprocessed, found.fingerprint, left_out, bool(known), numbers.folds, earlier)
+    planner.decisions.append(_in_plan(folds))
     plans = planner.plan_experiment()
-    folds, notes = _write_folds(raw, preprocessed, found.fingerprint, left_out, bool(known), numbers.folds)
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
@@ -111,8 +115,7 @@ def plan_and_preprocess(
     _copy_labels(dataset, dataset_json, preprocessed / "gt_segmentations")
     if found.problems:
         notes.insert(0, _left_out(found.problems))
-    plans_file = preprocessed / f"{PLANS_NAME}.json"
-    return PlanSummary(name, plans_file, [*planner.decisions, folds], notes, found.problems)
+    return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)
 
 
 def _left_out(problems: Sequence[Problem]) -> str:
@@ -235,9 +238,17 @@ def _declared_labels(dataset_json: Mapping[str, Any]) -> set[int]:
 
 
 def _write_folds(
-    raw: Path, preprocessed: Path, fingerprint: Fingerprint, left_out: Sequence[str], known: bool, wanted: int
+    raw: Path,
+    preprocessed: Path,
+    fingerprint: Fingerprint,
+    left_out: Sequence[str],
+    known: bool,
+    wanted: int,
+    earlier: str | None,
 ) -> tuple[Decision[list[Split]], list[str]]:
     """Write splits_final.json unless there is one for exactly these cases, and perhaps for those that are left out.
+
+    One whose hash is `earlier` was written by an earlier planning and gives way to what is planned now.
 
     Returns:
         The folds in force, without cases that are left out, and notes.
@@ -252,7 +263,7 @@ def _write_folds(
         )
     target = preprocessed / SPLITS_FILE
     own = raw / SPLITS_FILE if (raw / SPLITS_FILE).exists() else target
-    if own.exists():
+    if own.exists() and content_hash(read_json(own)) != earlier:
         existing = [
             {part: [case for case in split[part] if case not in left_out] for part in ("train", "val")}
             for split in read_json(own)
@@ -265,6 +276,21 @@ def _write_folds(
             return Decision("folds", existing, "splits_final.json", reason, decision.facts), notes
     write_json(target, decision.value)
     return decision, notes
+
+
+def _in_plan(folds: Decision[list[Split]]) -> Decision[dict[str, Any]]:
+    """The decision as it stands in the plan: the folds themselves are in splits_final.json."""
+    value = {"count": len(folds.value), "file": SPLITS_FILE, "sha256": content_hash(folds.value)}
+    return Decision(folds.name, value, folds.rule, folds.reason, folds.facts)
+
+
+def _planned_folds(plans_file: Path) -> str | None:
+    """Hash of the folds that an earlier planning chose; None where there was none or it kept a user's."""
+    if not plans_file.exists():
+        return None
+    decisions = read_json(plans_file).get("medt", {}).get("decisions", [])
+    chosen = (one for one in decisions if one.get("name") == "folds" and one.get("rule") == "folds.choose_folds")
+    return next((one["value"]["sha256"] for one in chosen), None)
 
 
 def _content(fingerprint: Fingerprint) -> dict[str, dict[str, float]]:

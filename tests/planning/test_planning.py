@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.planning.overrides import parse_overrides
 from medt_pipeline.planning.run import plan_and_preprocess
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 
@@ -97,6 +98,16 @@ def test_own_folds_are_kept_and_said(planned: Drawn, tmp_path: Path) -> None:
     summary = plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True)
     assert json.loads((again.preprocessed / "splits_final.json").read_text()) == own
     assert any("Kept the 2 folds" in note for note in summary.notes)
+
+
+def test_folds_of_an_earlier_planning_give_way(planned: Drawn, tmp_path: Path) -> None:
+    again = planned.copy(tmp_path / "again")
+    overrides = parse_overrides(["folds=3"])
+    summary = plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", quiet=True, overrides=overrides)
+    assert len(json.loads((again.preprocessed / "splits_final.json").read_text())) == 3
+    assert not any("Kept" in note for note in summary.notes)
+    folds = next(decision for decision in summary.decisions if decision.name == "folds")
+    assert folds.value["count"] == 3
 
 
 def test_folds_of_other_cases_are_replaced(planned: Drawn, tmp_path: Path) -> None:
