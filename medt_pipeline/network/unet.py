@@ -30,8 +30,8 @@ class AxialUNet(nn.Module):
         form: where normalisation stands; see `axial_layer.Form`.
         deep_supervision: also predict from the coarser decoder maps. The heads for it exist only where this was true at
             construction; afterwards `network.deep_supervision` switches their use.
-        recompute: run the axial blocks again in the backward instead of keeping what they compute: a third of the
-            memory, for about a fifth more time. Running statistics move once all the same.
+        recompute: run the axial blocks again in the backward instead of keeping what they compute: two fifths of what
+            is kept, for a sixth to a third more time. Running statistics move once all the same.
 
     Example:
         >>> import torch

@@ -83,10 +83,12 @@ def empty(cases: dict[str, Case]) -> dict[str, Case]:
 
 GRAY = {"channels": 1}
 WORKING = {
-    "two_patients": (several(4), FolderOptions("background=0,disc=255", "^(p[01])")),
+    "two_patients": (
+        {f"p{i % 2}_{i}": case for i, case in enumerate(several(4).values())},
+        FolderOptions("background=0,disc=255", "^(p[01])"),
+    ),
     "one_image": (several(1), FolderOptions("background=0,disc=255")),
     "two_images": (several(2), FolderOptions("background=0,disc=255")),
-    "all_masks_empty": (empty(several(6)), FolderOptions("background=0,disc=255")),
     "some_masks_empty": (
         {**several(4), **{f"e{i}_0": c for i, c in enumerate(empty(several(3)).values())}},
         FolderOptions("background=0,disc=255"),
@@ -108,6 +110,10 @@ WORKING = {
     "masks_0_and_255": (several(5, **GRAY), FolderOptions()),
     "mixed_sizes": (
         {**several(3), **{f"q{i}_0": c for i, c in enumerate(several(3, (96, 40)).values())}},
+        FolderOptions("background=0,disc=255"),
+    ),
+    "float_tiff": (
+        changed(several(5, **GRAY), lambda x: x.astype(np.float32) / 255, ".tif"),
         FolderOptions("background=0,disc=255"),
     ),
     "constant_images": (
@@ -176,14 +182,9 @@ def test_mixed_channel_counts_are_refused_and_named(tmp_path: Path) -> None:
         plan(workspace)
 
 
-def test_float_tiff_is_refused_or_planned(tmp_path: Path) -> None:
-    cases = changed(several(5, **GRAY), lambda x: x.astype(np.float32) / 255, ".tif")
-    try:
-        workspace, _ = converted(cases, FolderOptions("background=0,disc=255"), tmp_path)
-    except UserError as error:
-        assert "float" in str(error).lower()
-        return
-    assert plan(workspace).decisions
+def test_masks_that_are_all_empty_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No mask has a foreground pixel"):
+        converted(empty(several(6)), FolderOptions("background=0,disc=255"), tmp_path)
 
 
 def test_a_batch_that_does_not_fit_is_refused_with_its_rule(tmp_path: Path) -> None:
