@@ -112,10 +112,6 @@ WORKING = {
         {**several(3), **{f"q{i}_0": c for i, c in enumerate(several(3, (96, 40)).values())}},
         FolderOptions("background=0,disc=255"),
     ),
-    "float_tiff": (
-        changed(several(5, **GRAY), lambda x: x.astype(np.float32) / 255, ".tif"),
-        FolderOptions("background=0,disc=255"),
-    ),
     "constant_images": (
         changed(several(5, **GRAY), lambda x: np.full_like(x, 90)),
         FolderOptions("background=0,disc=255"),
@@ -180,6 +176,12 @@ def test_mixed_channel_counts_are_refused_and_named(tmp_path: Path) -> None:
     Image.fromarray(picture(1, SIZE, 1)).save(image)
     with pytest.raises(UserError, match="p0_0 has 3 channels but p1_0 has 1"):
         plan(workspace)
+
+
+def test_float_tiffs_are_refused(tmp_path: Path) -> None:
+    cases = changed(several(5, **GRAY), lambda x: x.astype(np.float32) / 255, ".tif")
+    with pytest.raises(UserError, match="p0_0.tif holds float32 pixels; save it as whole numbers"):
+        converted(cases, FolderOptions("background=0,disc=255"), tmp_path)
 
 
 def test_masks_that_are_all_empty_are_refused(tmp_path: Path) -> None:
