@@ -244,7 +244,7 @@ def _write_folds(
     left_out: Sequence[str],
     known: bool,
     wanted: int,
-    earlier: str | None,
+    earlier: str | None = None,
 ) -> tuple[Decision[list[Split]], list[str]]:
     """Write splits_final.json unless there is one for exactly these cases, and perhaps for those that are left out.
 
