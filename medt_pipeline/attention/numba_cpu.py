@@ -87,21 +87,43 @@ def backward(
 
 def _prepare(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joined: bool, entries: int) -> Job:
     """Cut the work and allot scratch and, for `entries` sums over all rows, partial sums."""
-    from medt_pipeline.attention.numba_layout import BYTES, Sizes, places
+    from medt_pipeline.attention.numba_layout import places
 
-    cases, lines, heads, channels, length = qkv.shape
-    dtype = DTYPES[qkv.dtype]
+    channels, length = qkv.shape[3:]
     at = places(d_k, channels - 2 * d_k, length)
-    lanes = BYTES // qkv.element_size()
-    blocks = -(-cases * lines * heads // lanes)
-    chunks = min(blocks, MOST_CHUNKS, max(1, MOST_PARTIALS // max(entries, 1)))
+    chunks = min(blocks_of(qkv), MOST_CHUNKS, max(1, MOST_PARTIALS // max(entries, 1)))
     scales = scales.contiguous()
-    table = np.zeros((0 if relative is None else channels, at.offset_stride), dtype)
+    table = np.zeros((0 if relative is None else channels, at.offset_stride), DTYPES[qkv.dtype])
     if relative is not None:
         table[:, : 2 * length - 1] = relative.numpy()
         table[d_k : 2 * d_k, : 2 * length - 1] = table[d_k : 2 * d_k, 2 * length - 2 :: -1].copy()
-    scratch = np.zeros(min(torch.get_num_threads(), chunks) * at.end * lanes, dtype)
-    partials = np.zeros((chunks if entries else 0, entries))
+    addresses = {"scales": scales.data_ptr(), "table": address(table)}
+    flags = {"positions": int(relative is not None), "joined": int(joined)}
+    return make_job(qkv, d_k, chunks, at.end, entries, (scales, table), **addresses, **flags)
+
+
+def make_job(
+    qkv: Tensor,
+    d_k: int,
+    chunks: int,
+    registers: int,
+    entries: int,
+    keep: tuple[Tensor | Array, ...] = (),
+    scales: int = 0,
+    table: int = 0,
+    positions: int = 0,
+    joined: int = 0,
+) -> Job:
+    """Allot the scratch of each thread, of so many `registers`, and partial sums of `entries` for each chunk.
+
+    The others are fields of `Sizes` and what must live as long as their addresses are used.
+    """
+    from medt_pipeline.attention.numba_layout import BYTES, Sizes
+
+    cases, lines, heads, channels, length = qkv.shape
+    dtype, lanes = DTYPES[qkv.dtype], BYTES // qkv.element_size()
+    scratch: Array = np.zeros(min(torch.get_num_threads(), chunks) * registers * lanes, dtype)
+    partials: Array = np.zeros((chunks if entries else 0, entries))
     sizes = Sizes(
         cases=cases,
         lines=lines,
@@ -110,15 +132,23 @@ def _prepare(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, joi
         d_v=channels - 2 * d_k,
         length=length,
         lanes=lanes,
-        positions=int(relative is not None),
-        joined=int(joined),
+        positions=positions,
+        joined=joined,
         chunks=chunks,
-        scales=scales.data_ptr(),
-        table=address(table),
+        scales=scales,
+        table=table,
         scratch=address(scratch),
         partials=address(partials),
     )
-    return Job(dtype(0), sizes, partials, (scales, table, scratch))
+    return Job(dtype(0), sizes, partials, (*keep, scratch))
+
+
+def blocks_of(qkv: Tensor) -> int:
+    """Blocks of rows, each of which fills the lanes of a register."""
+    from medt_pipeline.attention.numba_layout import BYTES
+
+    cases, lines, heads = qkv.shape[:3]
+    return -(-cases * lines * heads // (BYTES // qkv.element_size()))
 
 
 def address(array: Array) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from medt_pipeline.attention.memory_order import dense_strides
-from medt_pipeline.attention.numba_cpu import DTYPES, MOST_CHUNKS, MOST_PARTIALS, Array, Job, address, run
+from medt_pipeline.attention.numba_cpu import MOST_CHUNKS, MOST_PARTIALS, Job, blocks_of, make_job, run
 
 MOST_SCRATCH = 2**26
 """Bytes of a thread's scratch; what would need more is left to plain torch."""
@@ -74,31 +73,7 @@ def backward(
 
 def _prepare(qkv: Tensor, d_k: int, entries: int) -> Job:
     """Cut the work and allot scratch and, for `entries` sums over all rows, partial sums."""
-    from medt_pipeline.attention.numba_layout import BYTES, Sizes
     from medt_pipeline.attention.numba_moments import moment_places
 
-    cases, lines, heads, channels, length = qkv.shape
-    dtype = DTYPES[qkv.dtype]
-    lanes = BYTES // qkv.element_size()
-    blocks = -(-cases * lines * heads // lanes)
-    chunks = max(min(blocks // BLOCKS_A_CHUNK, MOST_CHUNKS, MOST_PARTIALS // max(entries, 1)), 1)
-    threads = min(torch.get_num_threads(), chunks)
-    scratch: Array = np.zeros(threads * moment_places(d_k, length).end * lanes, dtype)
-    partials: Array = np.zeros((chunks if entries else 0, entries))
-    sizes = Sizes(
-        cases=cases,
-        lines=lines,
-        heads=heads,
-        d_k=d_k,
-        d_v=channels - 2 * d_k,
-        length=length,
-        lanes=lanes,
-        positions=0,
-        joined=0,
-        chunks=chunks,
-        scales=0,
-        table=0,
-        scratch=address(scratch),
-        partials=address(partials),
-    )
-    return Job(dtype(0), sizes, partials, (scratch,))
+    chunks = max(min(blocks_of(qkv) // BLOCKS_A_CHUNK, MOST_CHUNKS, MOST_PARTIALS // max(entries, 1)), 1)
+    return make_job(qkv, d_k, chunks, moment_places(d_k, qkv.shape[4]).end, entries)

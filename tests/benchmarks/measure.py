@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -59,10 +60,15 @@ def saved_bytes(contender: Contender, x: Tensor) -> int:
 
 def peak_bytes(contender: Contender, work: str, x: Tensor) -> int:
     """Most memory of this process during a run, over what it had before. Linux only."""
+    return peak_of(lambda: seconds(contender, work, x))
+
+
+def peak_of(run: Callable[[], object]) -> int:
+    """Most memory of this process while it runs, over what it had before, in bytes. Linux only."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     before = _status("VmRSS")
-    seconds(contender, work, x)
+    run()
     return _status("VmHWM") - before
 
 

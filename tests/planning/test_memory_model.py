@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 
 from medt_pipeline.network import MedT
 from medt_pipeline.planning.memory_model import HOLES, PROCESS_BYTES, estimate_training_memory
+from tests.benchmarks.measure import peak_of
 
 
 def _small_network() -> nn.Module:
@@ -66,15 +66,7 @@ def _measure(size: int, batch: int) -> float:
             optimizer.step()
 
     train(32, 2, 1)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = _status("VmRSS")
-    train(size, batch, 3)
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    return peak_of(lambda: train(size, batch, 3))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
