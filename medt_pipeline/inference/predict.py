@@ -18,6 +18,7 @@ from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
 from medt_pipeline.inference.models import TrainedModel, expected_channels, open_folds
+from medt_pipeline.planning.preprocessing import make_preprocessor
 from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
@@ -95,7 +96,7 @@ def average_folds(predictors: list[nnUNetPredictor], planes: np.ndarray) -> np.n
     folds instead, so masks of several folds may differ where the folds disagree.
     """
     first = predictors[0]
-    preprocessor = first.configuration_manager.preprocessor_class(verbose=False)
+    preprocessor = make_preprocessor(first.configuration_manager)
     data, _, properties = preprocessor.run_case_npy(
         planes,
         None,

@@ -86,6 +86,7 @@ def _unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]
         "dropout_op_kwargs": None,
         "nonlin": "torch.nn.LeakyReLU",
         "nonlin_kwargs": {"inplace": True},
+        "deep_supervision": options.deep_supervision,
     }
 
 

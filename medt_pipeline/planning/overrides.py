@@ -80,6 +80,7 @@ class Overrides:
     configurations: tuple[ConfigurationName, ...] | None = _like_preset("configurations")
     deep_supervision: bool | None = None
     foreground_oversampling: float | None = _like_preset("foreground_oversampling")
+    batch_dice: bool | None = None
     schedule: LearningRateSchedule | None = None
 
     def given(self) -> dict[str, Any]:
@@ -154,7 +155,8 @@ def contradictory(overrides: Overrides) -> list[str]:
         for one, other, rule in EXCLUSIVE
         if one in given and other in given
     ]
-    found += _patch_rules(overrides)
+    sizes = {"patch_size": overrides.patch_size, "fixed_patch_size": overrides.fixed_patch_size}
+    found += architecture_rules(overrides.architecture or DEFAULT, sizes)
     if overrides.epochs is not None:
         for name, most in (("warmup_epochs", overrides.epochs - 1), ("gates_fixed_epochs", overrides.epochs)):
             if given.get(name, 0) > most:
@@ -172,10 +174,10 @@ EXCLUSIVE = (
 """A key of the preset, one that cannot stand beside it, and the rule that both together break."""
 
 
-def _patch_rules(overrides: Overrides) -> list[str]:
-    if (overrides.architecture or DEFAULT) not in WITH_GRID:
+def architecture_rules(architecture: str, sizes: Mapping[str, tuple[int, int] | None]) -> list[str]:
+    """A sentence for each of `sizes`, by the key that set it, for which the architecture cannot be made."""
+    if architecture not in WITH_GRID:
         return []
-    sizes = {"patch_size": overrides.patch_size, "fixed_patch_size": overrides.fixed_patch_size}
     return [line for name, size in sizes.items() if size is not None for line in unworkable(size, name)]
 
 

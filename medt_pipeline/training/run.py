@@ -19,9 +19,10 @@ import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.files import make_folder, read_json, write_json
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.edited import consistent, require_preprocessed
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
 from medt_pipeline.training.trainer import nnUNetTrainerMedT
@@ -111,6 +112,9 @@ def train_fold(
     splits_hash = _require_fold(preprocessed, fold)
     folder = workspace.results / name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
     _prepare_folder(folder, fold, start)
+    settings_hash = content_hash(PlansManager(plans).get_configuration(configuration).configuration)
+    if start == "resume":
+        _require_same(folder / MANIFEST, {"configuration_sha256": settings_hash, "splits_sha256": splits_hash})
     _set_workers(device)
     _set_seed(options.seed)
     trainer = _make_trainer(plans, configuration, fold, dataset_json, device, start == "resume")
@@ -121,7 +125,7 @@ def train_fold(
         "device": str(device),
         "configuration": configuration,
         "fold": fold,
-        "plans_sha256": content_hash(plans),
+        "configuration_sha256": settings_hash,
         "splits_sha256": splits_hash,
         "seed": options.seed,
         "epochs": options.epochs,
@@ -132,6 +136,7 @@ def train_fold(
             trainer.load_checkpoint(str(checkpoint))
     if checkpoint is None or checkpoint.name != FINAL:
         began = time.monotonic()
+        write_json(make_folder(folder) / MANIFEST, manifest)
         trainer.show_progress(options.quiet)
         with _interrupt_on_termination(), _console_to(folder):
             trainer.run_training()
@@ -152,9 +157,9 @@ def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tupl
     if configuration not in plans["configurations"]:
         known = ", ".join(plans["configurations"])
         raise UserError(f"The plans of {preprocessed.name} have no configuration {configuration!r}, only {known}.")
-    identifier = PlansManager(plans).get_configuration(configuration).data_identifier
-    if not (preprocessed / identifier).is_dir():
-        raise UserError(f"{preprocessed / identifier} is missing; run medt_plan_and_preprocess -d {dataset_id} again.")
+    plans = consistent(plans, configuration, str(file))
+    settings = PlansManager(plans).get_configuration(configuration)
+    require_preprocessed(preprocessed / settings.data_identifier, settings, dataset_id)
     return plans, read_json(preprocessed / "dataset.json")
 
 
@@ -178,6 +183,18 @@ def _prepare_folder(folder: Path, fold: Fold, start: Start) -> None:
         raise UserError(f"A training of fold {fold} is unfinished ({folder}); go on with --resume, or use --restart.")
     elif start == "resume" and not begun:
         raise UserError(f"There is nothing to resume in {folder}; start without --resume.")
+
+
+def _require_same(manifest: Path, now: dict[str, str]) -> None:
+    """Refuse to go on with a training under another plan or on other folds than those with which it began."""
+    began = read_json(manifest) if manifest.exists() else {}
+    words = {"configuration_sha256": "the plan", "splits_sha256": "the folds"}
+    changed = [words[key] for key, value in now.items() if began.get(key, value) != value]
+    if changed:
+        raise UserError(
+            f"{' and '.join(changed).capitalize()} changed since the training in {manifest.parent} began; "
+            "start anew with --restart, or put back what was changed."
+        )
 
 
 def _checkpoint_to_resume(folder: Path) -> Path | None:

@@ -23,6 +23,7 @@ def shorten(drawn: Drawn, **schedule: int) -> None:
     plans["configurations"]["2d"]["medt"]["schedule"] |= {
         "iterations_per_epoch": 2,
         "validation_iterations_per_epoch": 1,
+        "warmup_epochs": 1,
         **schedule,
     }
     file.write_text(json.dumps(plans))
@@ -163,6 +164,16 @@ def test_resuming_a_finished_fold_scores_it_again_without_training(trained: Draw
     (folder / "validation" / "medt_scores.json").unlink()
     assert train(again, start="resume").scores is not None
     assert (folder / "checkpoint_final.pth").read_bytes() == before
+
+
+def test_going_on_under_another_plan_is_refused(trained: Drawn, tmp_path: Path) -> None:
+    again = trained.copy(tmp_path / "again")
+    file = again.preprocessed / "MedTPlans.json"
+    plans = json.loads(file.read_text())
+    plans["configurations"]["2d"]["medt"]["schedule"]["learning_rate"] = 0.5
+    file.write_text(json.dumps(plans))
+    with pytest.raises(UserError, match="The plan changed since the training in .* began; start anew with --restart"):
+        train(again, start="resume")
 
 
 def test_all_holds_nothing_out_and_says_so(small: Drawn) -> None:
