@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -25,13 +22,17 @@ from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.edited import consistent, require_preprocessed
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.training.seeding import seed_generators
 from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 Fold = int | Literal["all"]
-Start = Literal["new", "resume", "restart"]
+Start = Literal["new", "resume", "restart", "continue"]
+"""What to do with a training that exists: "new" refuses, "resume" goes on with it, "restart" deletes it, "continue"
+goes on with one that is unfinished, leaves a finished one alone and begins where there is none."""
 
 TRAINER = "nnUNetTrainerMedT"
 MANIFEST = "medt_run.json"
+SCORES = "medt_scores.json"
 FINAL, LATEST = "checkpoint_final.pth", "checkpoint_latest.pth"
 
 
@@ -55,7 +56,8 @@ class TrainingOptions:
     Attributes:
         epochs: instead of the plan's.
         time_budget: seconds of training, instead of a number of epochs unless `epochs` is given too.
-        seed: of initialisation and augmentation; the latter is repeatable only without worker processes.
+        seed: of initialisation and augmentation; without worker processes, which are the default on a CPU, a training
+            that was interrupted draws what it would have drawn.
         save_probabilities: keep the class probabilities of the held-out cases.
         quiet: show no progress.
     """
@@ -100,7 +102,7 @@ def train_fold(
         device: where to train.
         configuration: name in the plans file.
         options: length, seed, display.
-        start: "new" refuses where a training exists already; "resume" goes on with it; "restart" deletes it first.
+        start: what to do with a training that exists.
 
     Raises:
         UserError: the data set is not planned, the fold does not exist, or `start` does not fit what exists.
@@ -109,44 +111,67 @@ def train_fold(
     name = workspace.dataset_name(dataset_id)
     preprocessed = workspace.preprocessed / name
     plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
-    splits_hash = _require_fold(preprocessed, fold)
-    folder = workspace.results / name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
+    folder = fold_folder(workspace, name, configuration, fold)
+    same = {
+        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
+        "splits_sha256": _require_fold(preprocessed, fold),
+    }
     _prepare_folder(folder, fold, start)
-    settings_hash = content_hash(PlansManager(plans).get_configuration(configuration).configuration)
-    if start == "resume":
-        _require_same(folder / MANIFEST, {"configuration_sha256": settings_hash, "splits_sha256": splits_hash})
-    _set_workers(device)
-    _set_seed(options.seed)
-    trainer = _make_trainer(plans, configuration, fold, dataset_json, device, start == "resume")
-    _set_length(trainer, options)
+    if start in ("resume", "continue"):
+        _require_same(folder / MANIFEST, same)
     checkpoint = _checkpoint_to_resume(folder)
+    finished = checkpoint is not None and checkpoint.name == FINAL
+    if start == "continue" and finished and (fold == "all" or is_scored(folder, options.save_probabilities)):
+        return _result(folder, fold)
+    _set_workers(device)
+    seed_generators(options.seed)
+    trainer = _make_trainer(plans, configuration, fold, dataset_json, device, checkpoint is not None)
+    trainer.seed = options.seed
+    _set_length(trainer, options)
+    if checkpoint is not None:
+        with _console_to(folder):
+            trainer.load_checkpoint(str(checkpoint))
+    if not finished:
+        _train(trainer, folder, {"device": str(device), "configuration": configuration, "fold": fold, **same}, options)
+    if fold != "all":
+        with _interrupt_on_termination(), _console_to(folder):
+            trainer.perform_actual_validation(options.save_probabilities)
+    return _result(folder, fold)
+
+
+def fold_folder(workspace: Workspace, dataset_name: str, configuration: str, fold: Fold) -> Path:
+    """Where the training of a fold lies, in nnU-Net's layout."""
+    return workspace.results / dataset_name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
+
+
+def is_scored(folder: Path, with_probabilities: bool) -> bool:
+    """Whether the held-out cases of the fold in `folder` are predicted and scored, and their probabilities kept."""
+    validation = folder / "validation"
+    if not (validation / SCORES).exists():
+        return False
+    cases = {row["image"] for row in read_json(validation / SCORES)["images"]}
+    return not with_probabilities or all((validation / f"{case}.npz").exists() for case in cases)
+
+
+def _result(folder: Path, fold: Fold) -> FoldResult:
+    return FoldResult(folder, None if fold == "all" else read_json(folder / "validation" / SCORES))
+
+
+def _train(trainer: nnUNetTrainerMedT, folder: Path, facts: dict[str, Any], options: TrainingOptions) -> None:
+    """Train to the end, with a manifest that is there from the beginning."""
     manifest = {
         **environment(),
-        "device": str(device),
-        "configuration": configuration,
-        "fold": fold,
-        "configuration_sha256": settings_hash,
-        "splits_sha256": splits_hash,
+        **facts,
         "seed": options.seed,
         "epochs": options.epochs,
         "time_budget": options.time_budget,
     }
-    if checkpoint is not None:
-        with _console_to(folder):
-            trainer.load_checkpoint(str(checkpoint))
-    if checkpoint is None or checkpoint.name != FINAL:
-        began = time.monotonic()
-        write_json(make_folder(folder) / MANIFEST, manifest)
-        trainer.show_progress(options.quiet)
-        with _interrupt_on_termination(), _console_to(folder):
-            trainer.run_training()
-        manifest |= {"seconds": round(time.monotonic() - began, 1), "epochs_trained": trainer.current_epoch}
-        write_json(folder / MANIFEST, manifest)
-    if fold == "all":
-        return FoldResult(folder, None)
+    write_json(make_folder(folder) / MANIFEST, manifest)
+    trainer.show_progress(options.quiet)
     with _interrupt_on_termination(), _console_to(folder):
-        trainer.perform_actual_validation(options.save_probabilities)
-    return FoldResult(folder, read_json(folder / "validation" / "medt_scores.json"))
+        trainer.run_training()
+    manifest |= {"seconds": round(trainer.clock.elapsed(), 1), "epochs_trained": trainer.current_epoch}
+    write_json(folder / MANIFEST, manifest)
 
 
 def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -207,12 +232,6 @@ def _set_workers(device: torch.device) -> None:
     if "nnUNet_n_proc_DA" not in os.environ:
         spare = (os.cpu_count() or 1) - 2
         os.environ["nnUNet_n_proc_DA"] = "0" if device.type == "cpu" else str(max(min(spare, 12), 0))
-
-
-def _set_seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def _make_trainer(

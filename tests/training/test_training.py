@@ -132,6 +132,20 @@ def test_interrupted_training_goes_on_and_gates_stay_free(small: Drawn, monkeypa
     assert len(read_checkpoint(fold / "checkpoint_final.pth", CPU)["logging"]["train_losses"]) == 3
 
 
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(small: Drawn, tmp_path: Path) -> None:
+    whole = train(small.copy(tmp_path / "whole"), start="continue").folder
+    for step in (1, 2, 5):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            Interrupt(patch, at=step % 3)
+            train(small, start="continue")
+    broken = train(small, start="continue").folder
+    weights, others = (read_checkpoint(one / "checkpoint_final.pth", CPU) for one in (whole, broken))
+    for name, value in weights["network_weights"].items():
+        assert torch.equal(value, others["network_weights"][name]), name
+    assert weights["logging"]["train_losses"] == others["logging"]["train_losses"]
+    assert train(small, start="continue").scores == train(small, start="continue").scores
+
+
 def test_gates_are_fixed_first_and_learn_later(small: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[int, torch.Tensor] = {}
     original = nnUNetTrainerMedT.on_epoch_end
