@@ -21,6 +21,8 @@ from medt_pipeline.evaluation.surface_metrics import (
 
 from .shapes import EMPTY, PAIRS, blobs
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI's, about itself
+
 SPACINGS = [(1.0, 1.0), (0.5, 0.5), (0.3, 1.7)]
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9).flatmap(
     lambda shape: st.tuples(*[hnp.arrays(bool, shape)] * 2)
