@@ -16,7 +16,7 @@ F1 of the pixels of one image is its Dice, so it has no function of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -73,22 +73,22 @@ def add_counts(counts: Iterable[Counts]) -> Counts:
 
 def dice(counts: Counts) -> float:
     """2 TP / (2 TP + FP + FN), which is F1 of the pixels; NaN if both are empty."""
-    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+    return ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> float:
     """Intersection over union (Jaccard), TP / (TP + FP + FN); NaN if both are empty."""
-    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 def precision(counts: Counts) -> float:
     """TP / (TP + FP), the part of the prediction that is right; NaN if the prediction is empty."""
-    return _ratio(counts.tp, counts.tp + counts.fp)
+    return ratio(counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Counts) -> float:
     """TP / (TP + FN), the part of the reference that was found (sensitivity); NaN if the reference is empty."""
-    return _ratio(counts.tp, counts.tp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fn)
 
 
 def all_scores(counts: Counts) -> Scores:
@@ -111,5 +111,8 @@ def mean_scores(scores: Iterable[Scores]) -> Scores:
     return Scores(*(float(values.mean()) if values.size else float("nan") for values in defined))
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def ratio(part: Any, whole: Any) -> Any:
+    """`part` / `whole`, NaN where `whole` is 0; both numbers or both arrays of one shape."""
+    if np.ndim(whole) == 0:
+        return part / whole if whole else float("nan")
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)
