@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import signal
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,8 @@ def train_fold(
     if fold != "all":
         with _interrupt_on_termination(), _console_to(folder):
             trainer.perform_actual_validation(options.save_probabilities)
+        seconds = round(statistics.median(trainer.prediction_seconds), 4)
+        write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
     return _result(folder, fold)
 
 

@@ -99,6 +99,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.set_length(self.schedule.epochs, None)
         self.progress: TrainingProgress | None = None
         self.seed = 0
+        self.prediction_seconds: list[float] = []
         self._epoch_start: dict[str, Any] = {}
 
     def set_length(self, epochs: int | None, budget: float | None) -> None:
