@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-c", "--configuration", metavar="NAME", help="held-out cases of this configuration instead of the recipe's"
     )
     parser.add_argument("-i", "--images", type=Path, metavar="PATH", help="images of the masks, where they moved")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: medt_report.html beside the results")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: medt_report.html in the results")
     parser.add_argument(
         "--megabytes", type=_positive, default=MEGABYTES, metavar="MB", help="largest size (default: %(default)s)"
     )

@@ -78,15 +78,16 @@ def case_table(order: Order) -> CaseTable:
 
 def _columns(order: Order) -> list[Column]:
     cases = order.cases
+    grouped = any(case.group != case.name for case in cases)
     columns = [
         Column("Case", False, lambda case: _word(case.name)),
-        Column("Group", False, lambda case: _word(case.group)),
+        Column("Group", False, lambda case: _word(case.group if grouped else None)),
         Column("Fold", True, lambda case: _word(case.fold)),
         Column("Dice", True, lambda case: _score(case.dice)),
         Column("IoU", True, lambda case: _score(case.iou)),
         *_of_classes(cases),
         Column("Estimated Dice", True, lambda case: _score(case.estimated_dice)),
-        Column("Mean uncertainty", True, lambda case: _score(case.mean_uncertainty)),
+        Column("Uncertainty", True, lambda case: _score(case.mean_uncertainty)),
         Column("Remarks", False, lambda case: _word(", ".join(case.remarks))),
     ]
     filled = [column for column in columns if any(column.cell(case).text not in ("", "–") for case in cases)]
@@ -124,7 +125,7 @@ def _parts_of(label: str) -> Callable[[Case], Cell]:
 
 
 def _sorted_title(order: Order) -> str:
-    titles = {"estimated Dice": "Estimated Dice", "uncertainty": "Mean uncertainty", "name": "Case"}
+    titles = {"estimated Dice": "Estimated Dice", "uncertainty": "Uncertainty", "name": "Case"}
     return titles.get(order.by, order.by)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import IMAGE_ENDINGS
-from medt_pipeline.evaluation.metrics import Counts
+from medt_pipeline.evaluation.metrics import Counts, Scores
 from medt_pipeline.evaluation.selection import mean_of_classes
 from medt_pipeline.report.estimates import number_of
 
@@ -117,9 +117,10 @@ def scores_by_case(content: Mapping[str, Any], source: Path) -> dict[str, dict[s
     found: dict[str, dict[str, LabelScores]] = {}
     try:
         for row in content["images"]:
-            numbers = [number_of(row[key]) for key in ("dice", "iou", "precision", "recall")]
-            counts = Counts(*(int(row[key]) for key in ("tp", "fp", "fn", "tn")))
-            found.setdefault(row["image"], {})[row["label"]] = LabelScores(*numbers, str(row["case"]), counts)
+            numbers = {key: number_of(row[key]) for key in Scores._fields}
+            counts = Counts(*(int(row[key]) for key in Counts._fields))
+            scores = LabelScores(kind=str(row["case"]), counts=counts, **numbers)
+            found.setdefault(row["image"], {})[row["label"]] = scores
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{source} does not hold scores ({type(error).__name__}: {error}); score again with medt_evaluate."

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -90,16 +91,13 @@ def dice_chart(dice: Mapping[str, Sequence[float]]) -> Chart:
     def draw(axes: Axes) -> None:
         labels = list(dice)[::-1]
         values = [[one for one in dice[label] if not math.isnan(one)] for label in labels]
-        lines = {"color": LINES[1], "lw": 1.5}
-        axes.boxplot(
-            values, orientation="horizontal", widths=0.5, showfliers=False, medianprops=lines, **_box_lines(axes)
-        )
+        axes.boxplot(values, orientation="horizontal", widths=0.5, showfliers=False)
         for y, column in enumerate(values, start=1):
             # Spread by order, so that equal scores do not hide each other.
             offsets = [0.24 * ((7 * index) % 11 / 5 - 1) for index in range(len(column))]
             axes.plot(column, [y + one for one in offsets], "o", ms=3, alpha=0.6, color=LINES[0], mew=0)
         axes.set_yticks(range(1, len(labels) + 1), labels)
-        axes.set(xlabel="Dice of each image; box: quartiles and median", xlim=(-0.02, 1.02))
+        axes.set(xlabel="Dice of each image; box: quartiles and median", xlim=(_floor(values), 1.02))
 
     images = max((len(values) for values in dice.values()), default=0)
     alt = f"Dice of each of {images} images by class; the table of cases has the numbers."
@@ -110,17 +108,19 @@ def quality_chart(estimated: Sequence[float], true: Sequence[float], quality: Qu
     """Estimated against true Dice of the held-out images."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=mpl.rcParams["grid.color"], lw=1)
+        low = _floor([estimated, true])
+        axes.plot([low, 1], [low, 1], color=mpl.rcParams["axes.edgecolor"], lw=0.8, ls="--")
         axes.plot(estimated, true, "o", ms=4, alpha=0.7, color=LINES[1], mew=0)
-        axes.set(xlabel="estimated Dice", ylabel="true Dice", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.set(xlabel="estimated Dice", ylabel="true Dice", xlim=(low, 1.02), ylim=(low, 1.02))
 
     alt = f"Estimated against true Dice of {len(true)} images, correlation {quality.correlation:.2f}."
     return _chart(draw, alt)
 
 
-def _box_lines(axes: Axes) -> dict[str, dict[str, str]]:
-    colour = {"color": mpl.rcParams["axes.edgecolor"]}
-    return {"boxprops": colour, "whiskerprops": colour, "capprops": colour}
+def _floor(columns: Sequence[Sequence[float]]) -> float:
+    """Where an axis of scores begins: the tenth below the smallest, at most 0.8."""
+    smallest = min((one for column in columns for one in column), default=0.0)
+    return min(math.floor(smallest * 10) / 10, 0.8) - 0.02
 
 
 def _chart(draw: Callable[[Axes], None], alt: str, height: float = HEIGHT, legend: bool = False) -> Chart:
@@ -141,12 +141,14 @@ def _svg(draw: Callable[[Axes], None], theme: str, height: float, legend: bool) 
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _style(theme: str) -> dict[str, object]:
+def _style(theme: str) -> dict[Any, Any]:
     """Settings of matplotlib: names are text and no formulas, letters stay letters, two runs give the same bytes."""
     ink, grid = _INK[theme], _GRID[theme]
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor")
     return {
-        **dict.fromkeys(inked, ink),
+        **dict.fromkeys((*inked, *(f"boxplot.{part}.color" for part in ("boxprops", "whiskerprops", "capprops"))), ink),
+        "boxplot.medianprops.color": LINES[1],
+        "boxplot.medianprops.linewidth": 2,
         "axes.grid": True,
         "grid.color": grid,
         "grid.linewidth": 0.6,

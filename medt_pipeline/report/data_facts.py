@@ -55,7 +55,11 @@ def describe_data(raw: Path, fingerprint: Fingerprint | None, dataset_json: Mapp
     file = raw / CONVERSION_FILE
     conversion = read_json(file) if file.exists() else {}
     summary = None if fingerprint is None else fingerprint.summary
-    lines = [*_of_source(dataset_json, conversion), *_of_images(dataset_json, summary), *_of_groups(conversion, summary)]
+    lines = [
+        *_of_source(dataset_json, conversion),
+        *_of_images(dataset_json, summary),
+        *_of_groups(conversion, summary),
+    ]
     notes = [str(note) for key in ("notes", "left_out", "duplicates") for note in conversion.get(key, [])]
     if summary is None:
         notes.append(f"{FINGERPRINT_FILE} is missing or of another version, so facts of the images are not shown.")

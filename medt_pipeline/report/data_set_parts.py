@@ -46,10 +46,9 @@ def score_part(table: ScoreTable | None, cases: Sequence[Case], dataset_name: st
     """Scores with their protocol, and published figures on the same data set; None without scores."""
     if table is None:
         return None
-    held = "none" if table.images == table.groups else f"{table.groups}"
-    grouped = (
-        "every image counts as its own group" if held == "none" else f"{held} groups (patients), none split by the folds"
-    )
+    grouped = f"{table.groups} groups (patients), none split by the folds"
+    if table.groups == table.images:
+        grouped = "every image counts as its own group"
     protocol = (
         f"Cross-validation: {table.images} held-out images at their own size, {grouped}; mean over images; an image "
         "where a class is in neither mask is left out of its mean, a false alarm and a miss count as 0."
@@ -71,8 +70,16 @@ def ranking_part(
     """What medt_find_best found; None where it was not run."""
     if selection is None or not selection.ranking:
         return None
+    text = f"Mean Dice on held-out images with 95 % intervals over patients. {selection.rule}"
+    if selection.weights == "learned" and selection.weights_gain is not None:
+        gain = selection.weights_gain
+        text += (
+            " The table has equal weights; those of the selected model were then learned, which gained "
+            f"{digits(gain.value, 4)} ({digits(gain.low, 4)}–{digits(gain.high, 4)}) on images that they were not "
+            "learned from."
+        )
     return {
-        "text": f"Mean Dice on held-out images with 95 % intervals over patients. {selection.rule}",
+        "text": text,
         "rows": selection.ranking,
         "chart": ranking_chart(selection.ranking),
         "quality": _quality(selection, cases),
@@ -136,4 +143,4 @@ def _run_row(fold: TrainedFold) -> dict[str, Any]:
 def _versions(run: Mapping[str, Any]) -> str:
     packages = run.get("packages", {})
     shown = [f"{name} {packages[name]}" for name in PACKAGES if name in packages]
-    return ", ".join([*shown, *(f"Python {run['python']}" for _ in [0] if "python" in run)])
+    return ", ".join(shown + [f"Python {run['python']}"] * ("python" in run))

@@ -9,6 +9,8 @@ from typing import Any
 UNDEFINED = "–"
 MOST_ENTRIES = 12
 """Entries of a list that are written out."""
+LONGEST_WORD = 16
+"""Letters of a hash or the like that are written out."""
 
 
 def digits(value: float | None, count: int) -> str:
@@ -34,7 +36,8 @@ def plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return UNDEFINED if value is None else str(value)
+    text = UNDEFINED if value is None else str(value)
+    return f"{text[:LONGEST_WORD]}…" if len(text) > LONGEST_WORD and " " not in text else text
 
 
 def entries(value: Any) -> list[tuple[str, str]]:

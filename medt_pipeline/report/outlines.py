@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from skimage.measure import approximate_polygon, find_contours
 
 UNITS = 4
 """Whole numbers in a path count quarters of a pixel of the picture."""
+BEYOND = 4
+"""Pixels of the picture by which regions at its edge go on: more than a line is wide."""
 TOLERANCE = 0.4
 """Pixels of the picture by which a line may leave the outline."""
 
@@ -19,14 +23,16 @@ def outline(region: np.ndarray, scale: float) -> str:
         scale: pixels of the picture over pixels of the region.
 
     Returns:
-        Closed lines through the borders of pixels, in units of 1/`UNITS` of a pixel of the picture; "" where the region
-        is empty.
+        Closed lines through the borders of pixels, in units of 1/`UNITS` of a pixel of the picture, that lie outside of
+        the picture where the region touches its edge; "" where the region is empty.
     """
     if not region.any():
         return ""
-    # With a border around, regions that touch the edge of the image have closed outlines too.
-    contours = find_contours(np.pad(region, 1).astype(np.float32), 0.5)
-    return "".join(_closed(_simplified((contour - 0.5) * scale)) for contour in contours)
+    # The edge of the image is no outline: regions that touch it go on beyond, where a picture shows nothing.
+    beyond = math.ceil(BEYOND / scale)
+    wide = np.pad(np.pad(region, beyond, mode="edge"), 1).astype(np.float32)
+    contours = find_contours(wide, 0.5)
+    return "".join(_closed(_simplified((contour - beyond - 0.5) * scale)) for contour in contours)
 
 
 def _simplified(line: np.ndarray) -> np.ndarray:

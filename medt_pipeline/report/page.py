@@ -211,7 +211,7 @@ def _layers(cases: Sequence[Case], has_truth: bool) -> list[Layer]:
 
 def _case_text(order: Order, album: Album) -> str:
     words = list(dict.fromkeys(order.marks.values()))
-    first = f"{len(order.marks)} cases are shown first ({', '.join(words)} by {order.by})"
+    first = f"{len(order.marks)} cases are shown first ({', '.join(words)}; by {order.by})"
     sentences = [f"{first}; choose any other in the table, or step through them with the arrow keys."]
     if album.reduced:
         sentences.append(f"Pictures are reduced to at most {album.side} pixels; scores are taken at full size.")

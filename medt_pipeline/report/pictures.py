@@ -26,7 +26,8 @@ MARKUP_BYTES = 800
 """What the page writes around a picture, and around the outlines of a class, at most."""
 QUALITY = 78
 """Of the image's WebP: structures of tissue and speckle stay, artefacts do not show at this size."""
-UNCERTAINTY_QUALITY = 60
+UNCERTAINTY_LEVELS = 12
+"""Shades of the uncertainty map: enough to look at, few enough that the map takes a tenth of the image's bytes."""
 MOST_OPAQUE = 0.85
 """Opacity of the uncertainty map where it is largest."""
 
@@ -119,8 +120,8 @@ def draw_picture(case: Case, labels: Mapping[str, int], side: int) -> tuple[Pict
         UserError: as `draw_album`.
     """
     image = None if case.image is None else read_image(case.image)
-    source, shape = (case.prediction, None) if image is None else (case.image, image.shape)
-    mask = read_label_map(case.prediction) if shape is None else read_fitting(case.prediction, source, shape)
+    source = case.image or case.prediction
+    mask = read_label_map(case.prediction) if image is None else read_fitting(case.prediction, source, image.shape)
     truth = None if case.truth is None else read_fitting(case.truth, source, mask.shape)
     height, width = mask.shape
     scale = min(1.0, side / max(height, width))
@@ -166,19 +167,19 @@ def _draw_at(cases: Sequence[Case], labels: Mapping[str, int], side: int, budget
 
 
 def _photo(image: np.ndarray, size: tuple[int, int]) -> str:
-    return _webp(Image.fromarray(to_rgb8(image)).resize(size, Image.Resampling.LANCZOS), QUALITY)
+    return _webp(Image.fromarray(to_rgb8(image)).resize(size, Image.Resampling.LANCZOS), quality=QUALITY)
 
 
 def _uncertainty_layer(uncertainty: np.ndarray, size: tuple[int, int]) -> str:
     """Colours from dark to bright that hide the more of the image, the more uncertain a pixel is."""
     half = (max(1, size[0] // 2), max(1, size[1] // 2))
     small = Image.fromarray(uncertainty.clip(0, 255).astype(np.uint8)).resize(half, Image.Resampling.BOX)
-    colours = mpl.colormaps["viridis"](np.asarray(small), bytes=True)
-    colours[..., 3] = (np.asarray(small) * MOST_OPAQUE).round()
-    return _webp(Image.fromarray(colours), UNCERTAINTY_QUALITY)
+    shares = np.round(np.asarray(small) / 255 * (UNCERTAINTY_LEVELS - 1)) / (UNCERTAINTY_LEVELS - 1)
+    colours = mpl.colormaps["viridis"](shares, alpha=shares * MOST_OPAQUE, bytes=True)
+    return _webp(Image.fromarray(colours), lossless=True, method=6)
 
 
-def _webp(picture: Image.Image, quality: int) -> str:
+def _webp(picture: Image.Image, **how: int) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=quality, method=4)
+    picture.save(buffer, format="WEBP", **how)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -32,6 +32,7 @@ class Selection:
     Attributes:
         members: of the recipe.
         weights: "equal" or "learned".
+        weights_gain: what learned weights gain on cases that they were not learned from; None for a single model.
         quality: of the estimated Dice; None where it could not be calibrated.
         ranking: best first.
         rule: by which one was taken.
@@ -41,6 +42,7 @@ class Selection:
 
     members: tuple[Member, ...]
     weights: str
+    weights_gain: Estimate | None
     quality: Quality | None
     ranking: tuple[RankedRow, ...]
     rule: str
@@ -63,6 +65,7 @@ def read_selection(results: Path) -> Selection | None:
         return Selection(
             recipe.members,
             str(content["weights"]),
+            Estimate.from_json(content["weights_gain"]) if content.get("weights_gain") else None,
             recipe.quality,
             tuple(_row(entry, configurations) for entry in content["ranking"]),
             str(content["rule"]),
