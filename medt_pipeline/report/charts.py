@@ -22,6 +22,7 @@ from medt_pipeline.report.ranking import RankedRow
 WIDTH, HEIGHT = 5.4, 3.3
 """Inches; at 96 pixels an inch the letters stay readable on a phone."""
 MOST_RANKED = 15
+LONGEST_NAME = 28
 LINES = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in (*PALETTE[3:4], PALETTE[1], *PALETTE[4:], PALETTE[2]))
 """The palette of the contours without its yellow, which is too pale on white."""
 _INK = {"light": "#1f2328", "dark": "#e6e6e6"}
@@ -78,7 +79,7 @@ def ranking_chart(ranking: Sequence[RankedRow]) -> Chart:
             if not math.isnan(row.dice.low):
                 axes.plot([row.dice.low, row.dice.high], [y, y], color=colour, lw=2, solid_capstyle="butt")
             axes.plot([row.dice.value], [y], "o", color=colour, ms=6)
-        axes.set_yticks(range(len(shown)), [row.name for row in shown])
+        axes.set_yticks(range(len(shown)), [_short(row.name) for row in shown])
         axes.set(xlabel="mean Dice on held-out images, 95 % interval", ylim=(-0.6, len(shown) - 0.4))
 
     alt = f"Mean Dice with intervals of {len(shown)} candidates; the table beside has the numbers."
@@ -96,7 +97,7 @@ def dice_chart(dice: Mapping[str, Sequence[float]]) -> Chart:
             # Spread by order, so that equal scores do not hide each other.
             offsets = [0.24 * ((7 * index) % 11 / 5 - 1) for index in range(len(column))]
             axes.plot(column, [y + one for one in offsets], "o", ms=3, alpha=0.6, color=LINES[0], mew=0)
-        axes.set_yticks(range(1, len(labels) + 1), labels)
+        axes.set_yticks(range(1, len(labels) + 1), [_short(label) for label in labels])
         axes.set(xlabel="Dice of each image; box: quartiles and median", xlim=(_floor(values), 1.02))
 
     images = max((len(values) for values in dice.values()), default=0)
@@ -121,6 +122,11 @@ def _floor(columns: Sequence[Sequence[float]]) -> float:
     """Where an axis of scores begins: the tenth below the smallest, at most 0.8."""
     smallest = min((one for column in columns for one in column), default=0.0)
     return min(math.floor(smallest * 10) / 10, 0.8) - 0.02
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the chart beside it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _chart(draw: Callable[[Axes], None], alt: str, height: float = HEIGHT, legend: bool = False) -> Chart:

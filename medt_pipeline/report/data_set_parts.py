@@ -108,7 +108,7 @@ def _curve_row(fold: TrainedFold) -> dict[str, Any]:
         "epochs": len(curves["epoch"]),
         "training_loss": curves["training_loss"][-1],
         "validation_loss": curves["validation_loss"][-1],
-        "pseudo_dice": float(np.nanmax([-1.0, *curves["pseudo_dice_moving_average"]])),
+        "pseudo_dice": max((one for one in curves["pseudo_dice_moving_average"] if one == one), default=None),
         "seconds": float(np.median(curves["seconds"])),
     }
 

@@ -92,6 +92,9 @@ def _found(files: Mapping[str, Path]) -> Labels:
 
 def _regions(file: Path, labels: Labels) -> dict[str, Region]:
     mask = read_label_map(file)
+    unknown = labels.unknown(np.unique(mask).tolist())
+    if unknown:
+        raise UserError(f"{file} holds the value {unknown[0]}, but {labels.source} declares {labels}.")
     return {
         name: Region(float((mask == value).mean()), int(ndimage.label(mask == value, np.ones((3, 3)))[1]))
         for name, value in labels.foreground.items()

@@ -11,7 +11,7 @@ UNITS = 4
 """Whole numbers in a path count quarters of a pixel of the picture."""
 BEYOND = 4
 """Pixels of the picture by which regions at its edge go on: more than a line is wide."""
-TOLERANCE = 0.4
+TOLERANCE = 0.6
 """Pixels of the picture by which a line may leave the outline."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import bisect
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,11 +143,12 @@ def draw_picture(case: Case, labels: Mapping[str, int], side: int) -> tuple[Pict
 def _first_side(cases: Sequence[Case], labels: Mapping[str, int], budget: int) -> int:
     """Index of the largest of `SIDES` at which a sample of the cases lets all fit."""
     sample = [cases[index] for index in sorted(set(np.linspace(0, len(cases) - 1, SAMPLE).astype(int).tolist()))]
-    for index, side in enumerate(SIDES[:-1]):
-        sizes = [draw_picture(case, labels, side)[0].size for case in sample]
-        if np.mean(sizes) * len(cases) <= budget:
-            return index
-    return len(SIDES) - 1
+
+    def fits(index: int) -> bool:
+        sizes = [draw_picture(case, labels, SIDES[index])[0].size for case in sample]
+        return float(np.mean(sizes)) * len(cases) <= budget
+
+    return bisect.bisect_left(range(len(SIDES) - 1), True, key=fits)
 
 
 def _draw_at(cases: Sequence[Case], labels: Mapping[str, int], side: int, budget: int, quiet: bool) -> Album:

@@ -80,6 +80,10 @@
     else return;
     event.preventDefault();
   });
+  document.querySelector(".gallery").addEventListener("click", (event) => {
+    const figure = event.target.closest(".picture")?.closest(".case");
+    if (figure) location.hash = figure.matches(":target") ? "#viewer" : `#${figure.id}`;
+  });
   window.addEventListener("hashchange", () => {
     update();
     const figure = document.querySelector(".case:target");
