@@ -143,4 +143,4 @@ def _run_row(fold: TrainedFold) -> dict[str, Any]:
 def _versions(run: Mapping[str, Any]) -> str:
     packages = run.get("packages", {})
     shown = [f"{name} {packages[name]}" for name in PACKAGES if name in packages]
-    return ", ".join(shown + [f"Python {run['python']}"] * ("python" in run))
+    return ", ".join([*shown, f"Python {run['python']}"] if "python" in run else shown)
