@@ -163,7 +163,7 @@ def object_hausdorff(sums: ObjectSums) -> float:
     """The contest's object Hausdorff: ½ [Σ γᵢ H(Gᵢ, S*(Gᵢ)) + Σ σⱼ H(G*(Sⱼ), Sⱼ)], weights as in `object_dice`.
 
     H is the Hausdorff distance between the pixels of two objects; where nothing overlaps, * is the object with the
-    smallest H. NaN if one side has no object (the contest's program fails there).
+    smallest H. NaN if one side has no object.
     """
     of_reference = ratio(sums.reference_hausdorff, sums.reference_measured)
     return (of_reference + ratio(sums.predicted_hausdorff, sums.predicted_measured)) / 2
