@@ -12,7 +12,7 @@ from medt_pipeline.commands import _run
 if TYPE_CHECKING:
     from medt_pipeline.evaluation.options import EvaluationOptions
 
-PAPER_SIZE = 128
+PAPER_SIZE, LARGEST_PAPER_SIZE = 128, 4096
 _GROUPS_HELP = "patients: a regular expression on the name, or a CSV file with the columns name, group; default: those "
 _INSTANCES_HELP = (
     "score objects: auto (where instance maps lie beside the ground truth), components (connected pixels of a class), "
@@ -78,8 +78,8 @@ def _options(options: argparse.Namespace) -> EvaluationOptions:
     from medt_pipeline.evaluation.label_maps import find_label_maps
     from medt_pipeline.evaluation.options import EvaluationOptions, parse_pixel_size, parse_tolerance
 
-    if options.paper_size < 1:
-        raise UserError(f"--paper-size must be 1 or more, got {options.paper_size}.")
+    if not 1 <= options.paper_size <= LARGEST_PAPER_SIZE:
+        raise UserError(f"--paper-size must lie between 1 and {LARGEST_PAPER_SIZE}, got {options.paper_size}.")
     groups = None
     if options.groups is not None:
         groups = declared_groups(options.groups, list(find_label_maps(options.ground_truth, "references")))[0]

@@ -217,6 +217,8 @@ def _read_pair(name: str, pairing: _Pairing, labels: Labels, around: Surrounding
         one = None if maps is None else read_label_map(maps[name])
         if maps is not None and one is not None:
             _require_size(reference, paths[0], one, maps[name])
+            if one.min() < 0:
+                raise UserError(f"{maps[name]} holds negative numbers; objects are numbered from 1, and 0 is none.")
         objects.append(one)
     return ImagePair(name, around.groups[name], reference, prediction, around.spacing[name], *objects)
 

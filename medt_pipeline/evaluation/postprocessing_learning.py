@@ -1,11 +1,12 @@
 """Learning of post-processing on held-out predictions: a step is taken only where patients say that it helps.
 
 The rule. Per class, greedily: of all steps of a kind that the class has not yet, with all their parameters, those are
-good of which the paired bootstrap over patients puts the lower bound of the mean gain in Dice above 0. The error of
-that bound, 2.5 %, is divided by the number of candidates (Bonferroni), because the best of many looks good by chance.
-Of the good ones, that of the largest mean gain is taken, and the others are tried again behind it; where none is good,
-the class is done. Gains below `SMALLEST_GAIN`, which three digits do not show, are none. Smoothing of probabilities is decided
-first, by the mean Dice over classes; splitting of objects last, by the mean of object F1 and object Dice.
+good of which the paired bootstrap over patients puts the lower bound of the mean gain in Dice above 0. The bound is
+studentised (`lower_bounds`), and its error of 2.5 % is divided by the number of candidates (Bonferroni), because the
+best of many looks good by chance. Of the good ones, that of the largest mean gain is taken, and the others are tried
+again behind it; where none is good, the class is done. Gains below `SMALLEST_GAIN`, which three digits do not show, are
+none. Smoothing of probabilities is decided first, by the mean Dice over classes; splitting of objects last, by the mean
+of object F1 and object Dice.
 
 An image in which a class is neither in the reference nor in the prediction counts 1 here, so that removing a false
 alarm is a gain; elsewhere such images have no score.
@@ -32,13 +33,12 @@ from medt_pipeline.evaluation.postprocessing_candidates import (
     candidate_splittings,
     candidate_steps,
 )
-from medt_pipeline.evaluation.statistics import resampled_means
+from medt_pipeline.evaluation.statistics import lower_bounds
 from medt_pipeline.postprocessing.recipe import PostProcessing, apply, apply_step
 from medt_pipeline.postprocessing.splitting import Splitting, split_objects
 from medt_pipeline.postprocessing.steps import Step
 
 ERROR = 0.025
-RESAMPLES = 10_000
 SMALLEST_GAIN = 5e-4
 FEWEST_GROUPS = 5
 """With fewer patients all of them may gain by chance: of four, one time in 16."""
@@ -93,7 +93,7 @@ class LearnedPostProcessing:
 
 @dataclass(frozen=True)
 class _Task:
-    """What stays the same while the recipe grows; `median_area` holds the classes that the references have objects of."""
+    """What stays the same while the recipe grows; classes without an object in any reference have no `median_area`."""
 
     cases: Sequence[CaseSource]
     groups: list[str]
@@ -139,7 +139,7 @@ def choose(gains: np.ndarray, groups: Sequence[str]) -> tuple[int | None, np.nda
     Returns:
         Index of the candidate, None where none is good; lower bound of each one's mean gain, (candidates,).
     """
-    low = np.quantile(resampled_means(gains, groups, RESAMPLES), ERROR / gains.shape[1], axis=0)
+    low = lower_bounds(gains, groups, ERROR / gains.shape[1])
     means = gains.mean(0)
     good = (low > 0) & (means >= SMALLEST_GAIN)
     return (int(np.where(good, means, -np.inf).argmax()) if good.any() else None), low

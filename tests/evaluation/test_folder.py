@@ -184,6 +184,16 @@ def test_patients_sizes_and_instances_lie_beside_the_labels(folders):
     assert evaluate_folder(reference, predictions, {"gland": 1}).mean.object_f1 == 1.0
 
 
+def test_negative_object_numbers_are_refused(folders, tmp_path):
+    reference, predictions = folders
+    write(reference, a=[[0, 1]])
+    write(predictions, a=[[0, 1]])
+    (tmp_path / "maps").mkdir()
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.array([[0, -1]], np.int16)), str(tmp_path / "maps" / "a.mha"))
+    with pytest.raises(UserError, match=r"a\.mha holds negative numbers"):
+        evaluate_folder(reference, predictions, options=EvaluationOptions(instances=tmp_path / "maps"))
+
+
 def test_distances_follow_the_size_of_a_pixel(folders):
     reference, predictions = folders
     line, lower = np.zeros((2, 12, 12), np.uint8)

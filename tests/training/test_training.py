@@ -63,6 +63,7 @@ def test_a_fold_leaves_a_model_that_nnunet_knows_with_scores(trained: Drawn) -> 
     scores = json.loads((fold / "validation" / "medt_scores.json").read_text())
     assert summary["foreground_mean"]["Dice"] == pytest.approx(scores["mean_over_classes"]["mean"]["dice"])
     assert scores["images_scored"] == len(masks)
+    assert scores["groups_from"].endswith("raw/Dataset901_Drawn/medt_cases.json")
     run = json.loads((fold / "medt_run.json").read_text())
     assert run["epochs_trained"] == 2
     assert run["seed"] == 12345
