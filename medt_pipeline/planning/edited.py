@@ -16,7 +16,7 @@ from medt_pipeline.planning.architectures import ARCHITECTURES, NetworkOptions
 from medt_pipeline.planning.memory_model import estimate_planned_memory
 from medt_pipeline.planning.overrides import Scheme, architecture_rules
 from medt_pipeline.planning.preprocessing import how_preprocessed, preprocessing_record
-from medt_pipeline.planning.presets import LEAST_SIDE
+from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName
 from medt_pipeline.planning.rules.schedule import Schedule
 from medt_pipeline.planning.schema import Key, Limits, mistakes
 
@@ -98,13 +98,15 @@ def require_memory(plans: Mapping[str, Any], configuration: str, dataset_json: M
         )
 
 
-def _architecture_name(architecture: Mapping[str, Any]) -> str | None:
+def _architecture_name(architecture: Mapping[str, Any]) -> ArchitectureName | None:
     """Name of the network in our table; None for one of the user's own, which is left alone."""
     by_class = {one.class_name: name for name, one in ARCHITECTURES.items()}
     return by_class.get(architecture["network_class_name"])
 
 
-def _contradictions(settings: Mapping[str, Any], schedule: Mapping[str, Any] | None, name: str | None) -> list[str]:
+def _contradictions(
+    settings: Mapping[str, Any], schedule: Mapping[str, Any] | None, name: ArchitectureName | None
+) -> list[str]:
     found = [] if name is None else architecture_rules(name, {"patch_size": tuple(settings["patch_size"])})
     for key, less in (("warmup_epochs", 1), ("gates_fixed_epochs", 0)):
         if schedule is not None and schedule[key] > schedule["epochs"] - less:
@@ -112,7 +114,7 @@ def _contradictions(settings: Mapping[str, Any], schedule: Mapping[str, Any] | N
     return found
 
 
-def _derived_architecture(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _derived_architecture(settings: Mapping[str, Any], name: ArchitectureName) -> dict[str, Any]:
     """The network for the patch as it is now; what a user edited of the network itself stays."""
     patch_size, given = tuple(settings["patch_size"]), settings["architecture"]
     if name == "UNet":
