@@ -6,7 +6,7 @@ percentiles of the resampled scores. The draws follow from the seed and the numb
 or two scores of one, meet the same patients in each resample: their differences are paired.
 
 Intervals speak of the choice of these patients, not of that of the training patients or of the run. From few groups
-they are too narrow, and with a single group everything resampled is NaN: nothing can be said.
+they are too narrow, and from a single one there is none: everything resampled is NaN then.
 """
 
 from __future__ import annotations
@@ -66,15 +66,17 @@ def resampled_sums(
 def resampled_means(
     columns: np.ndarray, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED
 ) -> np.ndarray:
-    """Means of each column over its defined values (not NaN) in each resample, as `resampled_sums`; NaN without any.
+    """Means of each column over its defined values (not NaN) in each resample, as `resampled_sums`.
 
-    Every image weighs the same, so a group of many weighs more.
+    Every image weighs the same, so a group of many weighs more. NaN in resamples without a defined value, and in all
+    where fewer than two groups have one.
     """
     columns = np.asarray(columns, float)
     defined = ~np.isnan(columns)
     both = np.stack([np.where(defined, columns, 0.0), defined], axis=-1)
     sums, counts = np.moveaxis(resampled_sums(both, groups, resamples, seed), -1, 0)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    enough = _groups_with(defined, groups) > 1
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=(counts > 0) & enough)
 
 
 def interval(resampled: np.ndarray, level: float = LEVEL) -> Interval:
@@ -118,6 +120,14 @@ def paired_difference(
     means = [values[~np.isnan(values)] for values in both.T]
     value = float(means[0].mean() - means[1].mean()) if all(map(len, means)) else float("nan")
     return difference(value, one - other)
+
+
+def _groups_with(defined: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Number of groups with a defined value in each column of `defined`, (n, …) bool."""
+    members, index = np.unique(np.asarray(groups, str), return_inverse=True)
+    found = np.zeros((len(members), *defined.shape[1:]), bool)
+    np.logical_or.at(found, index, defined)
+    return found.sum(0)
 
 
 def _weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
