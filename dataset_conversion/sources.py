@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
 
+from .masks import MaskSource
 from .pairing import Pairing
+from .pictures import Picture
 from .problems import Problems, count, some
+
+OWN_GROUP = "each case is its own group; those whose images show the same or nearly the same are one"
+"""Rule of a selection whose cases have no group."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +29,46 @@ class SourceCase:
         image: source image; `mask`: its mask, None for a test case without one.
         group: patient or the like; None where nothing is known.
         test: True puts it into imagesTs instead of imagesTr.
+        facts: what the source knows of the case beside its pixels, such as {"grade": "malignant"}; kept in
+            medt_cases.json. Nothing that names a person.
     """
 
     name: str
-    image: Path
-    mask: Path | None
+    image: Picture
+    mask: MaskSource | None
     group: str | None = None
     test: bool = False
+    facts: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases of a data set, how their groups were found, and remarks for the summary."""
+    """The cases of a data set, how groups were found and masks were read, and remarks for the summary."""
 
     cases: tuple[SourceCase, ...]
     group_rule: str
+    mask_reading: str = "as stored"
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+
+def folder_with(root: Path, *names: str) -> Path:
+    """The folder that holds all of `names`: `root`, else the only one of up to three levels below it.
+
+    Archives put their files into folders of their own, and so do programs that unpack them.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    level = [root]
+    for _ in range(4):
+        found = [folder for folder in level if all((folder / name).exists() for name in names)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"{some([str(folder) for folder in found])} all hold {', '.join(names)}; give one of them.")
+        level = sorted(inner for folder in level for inner in folder.iterdir() if inner.is_dir())
+    raise UserError(f"{root} holds no folder with {', '.join(names)}; give the folder or archive as it was downloaded.")
 
 
 def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
@@ -69,8 +97,8 @@ def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -
     """Add what `pair` could not match to `problems`; with `skip_unpaired`, return it as a list of what is left out."""
     for sentence in pairing.ambiguous:
         problems.add(f"{sentence[0].upper()}{sentence[1:]}; keep one of them or rename.")
-    images = [f"image {path.name}" for path in pairing.images_alone]
-    masks = [f"mask {path.name}" for path in pairing.masks_alone]
+    images = [f"image {path.name}: no mask" for path in pairing.images_alone]
+    masks = [f"mask {path.name}: no image" for path in pairing.masks_alone]
     if skip_unpaired:
         return images + masks
     if images or masks:
