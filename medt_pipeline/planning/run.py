@@ -162,7 +162,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
     for configuration in main:
         target = preprocessed / plans["configurations"][configuration]["data_identifier"]
-        preprocess(dataset, plans, configuration, dataset_json, target, _threads(), quiet)
+        preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
     write_json(plans_file, plans)
     return plans_file
 
