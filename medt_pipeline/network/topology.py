@@ -154,3 +154,24 @@ def _ring(radius: int) -> list[tuple[int, int]]:
 def halves(topology: BranchTopology) -> tuple[bool, ...]:
     """For every stage whether it halves its input."""
     return tuple(before != after for before, after in pairwise(topology.stage_sizes))
+
+
+COARSEST_STRIDE = 16
+"""Of the hybrid networks."""
+SMALLEST_LATTICE = 4
+"""Shortest side of the coarsest map of the hybrid networks; below, statistics and attention have too few positions."""
+
+
+def lattices(image_size: Size) -> list[Size]:
+    """Sizes of the maps of a hybrid network, finest first: (height, width) halved, rounding up, down to stride 16.
+
+    Fewer where the shorter side would come below four positions, three at least.
+
+    Raises:
+        UserError: a side is shorter than 16.
+    """
+    _require_sides(image_size)
+    sizes = [image_size]
+    while 2 ** len(sizes) <= COARSEST_STRIDE and min(_halve(sizes[-1])) >= SMALLEST_LATTICE:
+        sizes.append(_halve(sizes[-1]))
+    return sizes
