@@ -1,9 +1,9 @@
-"""Building blocks of the hybrid family: convolution with norm, gated axial attention, and a transformer block of both."""
+"""Building blocks of the hybrid family: convolution with norm, gated axial attention, and the block around it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from medt_pipeline.attention import axial_attention, resize_relative_table
 from medt_pipeline.network.axial_layer import Axis, from_lines, to_lines
+from medt_pipeline.network.blocks import running_statistics_kept
 from medt_pipeline.network.normalisation import Norm, Normalisation
 from medt_pipeline.network.topology import Size
 
@@ -88,8 +89,8 @@ class GatedAxialAttention(nn.Module):
         logits_ij = (q_i·k_j + g_q q_i·r^q_{i-j} + g_k k_j·r^k_{j-i}) / √d_k,   a = softmax over j
         y_i = g_v1 Σ_j a_ij v_j + g_v2 Σ_j a_ij r^v_{i-j}
 
-    Input (cases, channels, H, W) → output of the same shape, channels-last both. A head has d_v = channels / heads value
-    channels and d_k = d_v / 2 query and key channels, at least 4.
+    Input (cases, channels, H, W) → output of the same shape, channels-last both. A head has d_v = channels / heads
+    value channels and d_k = d_v / 2 query and key channels, at least 4.
 
     Args:
         channels: a multiple of the heads.
@@ -170,8 +171,10 @@ class HybridBlock(nn.Module):
         return part * (kept / (1 - self.drop)).to(part.dtype)
 
 
-def run(part: Callable[..., Tensor], recompute: bool, *arguments: Tensor | int) -> Tensor:
+def run(part: nn.Module, recompute: bool, *arguments: Tensor | int) -> Tensor:
     """`part(*arguments)`; with `recompute`, nothing but the arguments is kept for the backward, which runs it again."""
-    if recompute and torch.is_grad_enabled():
-        return checkpoint(part, *arguments, use_reentrant=False)
-    return part(*arguments)
+    if not recompute or not torch.is_grad_enabled():
+        return part(*arguments)
+    # Of the first run and of the one in the backward.
+    contexts = nullcontext(), running_statistics_kept(part)
+    return checkpoint(part, *arguments, use_reentrant=False, context_fn=lambda: contexts)
