@@ -183,7 +183,7 @@ def _without_channel(raw: Path, file: Path, ending: str) -> Finding:
 
 
 def _unmatched(images: Mapping[str, list[Path]], labels: Mapping[str, Path], ending: str | None) -> Iterator[Finding]:
-    """Images without label map and label maps without image; `ending` is that of a label map, None if none is needed."""
+    """Images without label map, which ends in `ending` (None: none is needed), and label maps without image."""
     for name in sorted(images.keys() - labels.keys()) if ending else ():
         file = images[name][0]
         remedy = "add it, or take the image away"
