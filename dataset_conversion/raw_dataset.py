@@ -202,12 +202,14 @@ def _unmatched(images: Mapping[str, list[Path]], labels: Mapping[str, Path], end
             yield Finding(f"{file.parent.name}/{file.name}", "has no image", remedy)
 
 
-def check_count(raw: Path, description: Description, cases: int) -> list[Finding]:
-    """numTraining against the number of training cases."""
+def check_count(raw: Path, description: Description, cases: int, complete: bool) -> list[Finding]:
+    """numTraining against the number of training cases; it is not to be changed where not all are `complete`."""
     if description.training == cases:
         return []
     what = f"says numTraining {description.training}, but there are {cases} training cases"
-    return [Finding(DESCRIPTION, what, f"write {cases}", partial(_set_count, raw, cases))]
+    if complete:
+        return [Finding(DESCRIPTION, what, f"write {cases}", partial(_set_count, raw, cases))]
+    return [Finding(DESCRIPTION, what, f"mend names and missing files first, then write {cases} if need be")]
 
 
 def _set_count(raw: Path, cases: int) -> None:
