@@ -9,7 +9,7 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 
-MOST_OBJECTS = 65535
+from ..masks import MOST_OBJECTS
 from .shapes import Patch, Shape
 
 LEAST_POINTS = 3
