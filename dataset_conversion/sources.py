@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
-from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
+from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, stem_of
 
 from .masks import MaskSource
 from .pairing import Pairing
@@ -57,7 +57,7 @@ def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
     """
     files = list_images(require_folder(folder, what))
     endings = Counter(
-        path.suffix.lower() or path.name
+        ending_of(path) or path.name
         for path in folder.iterdir()
         if path.is_file() and not path.name.startswith(".")
     )
@@ -90,7 +90,7 @@ def _unpaired(images: Sequence[Path], masks: Sequence[Path]) -> str:
         for paths, one, other in ((images, "image", "a mask"), (masks, "mask", "an image"))
         if paths
     ]
-    folded = {path.stem.casefold() for path in images} & {path.stem.casefold() for path in masks}
+    folded = {stem_of(path).casefold() for path in images} & {stem_of(path).casefold() for path in masks}
     case = "; some names differ in upper and lower case only, which counts" if folded else ""
     found = " and ".join(parts)
     verb = "is" if found.startswith("1 ") else "are"
