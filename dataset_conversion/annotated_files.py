@@ -36,9 +36,7 @@ class NamedMasks:
     classes: ClassDecision
 
 
-def from_files(
-    format: str, pairs: Sequence[tuple[Path, Path]], labels: str | None, problems: Problems
-) -> NamedMasks:
+def from_files(format: str, pairs: Sequence[tuple[Path, Path]], labels: str | None, problems: Problems) -> NamedMasks:
     """One file a picture: each is read once for its classes, and again when its turn comes, so no shapes pile up.
 
     Files that cannot be read are left out and told in `problems`.

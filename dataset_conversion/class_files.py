@@ -18,6 +18,7 @@ from .masks import MOST_OBJECTS, MaskFile, MaskReading, ReadMask
 from .pairing import pair, possible_stems
 from .problems import some
 
+AS_STORED = MaskReading()
 _SEPARATOR = re.compile(r"[ _.-]")
 
 ClassFiles = dict[str, Path]
@@ -127,7 +128,7 @@ class ClassFilesMask:
     files_of: Mapping[str, Path]
     label_of: Mapping[str, int]
     ordered: bool = False
-    reading: MaskReading = MaskReading()
+    reading: MaskReading = AS_STORED
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -170,7 +171,7 @@ class ClassFilesMask:
         different = np.unique(found)
         if len(different) > 2 or (len(different) == 2 and different[0] != 0):
             raise UserError(
-                f"{path} holds the values {some([str(value) for value in different.tolist()])}, but the mask of one class "
+                f"{path} holds the values {some([str(value) for value in different.tolist()])}, but the mask of a class "
                 "needs 0 and one other. Soft edges? --threshold 127. Numbered objects? --instances."
             )
         return found != 0, read.objects

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import ending_of
+from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
 from .class_files import ClassFilesMask, ClassMatching, match_class_files, match_class_folders
 from .class_names import ClassDecision, decide_classes
 from .label_mapping import DeclaredLabel, parse_labels
-from .mask_formats import FORMATS, FoundMasks, by_format, choose, find_masks
+from .mask_formats import AUTO, FORMATS, JSON_ENDINGS, XML_ENDINGS, FoundMasks, by_format, choose, find_masks
 from .masks import MaskFile, MaskReading, MaskSource
 from .pair_rules import pair_by_pattern, pair_by_table
 from .pairing import Pairing, pair, split_by_words, split_shared_folder
@@ -25,23 +25,35 @@ DRAWING_RULE = "a pixel belongs to a shape when its centre lies inside; where sh
 
 
 @dataclass(frozen=True)
-class MaskOptions:
-    """How masks are found and understood.
+class FolderOptions:
+    """What only the owner of the images knows.
 
     Attributes:
-        labels: what values, or names of classes, mean: `label_mapping.parse_labels`, `class_names.decide_classes`.
-        reading: see `MaskReading`; for mask pictures only.
-        format: a key of `mask_formats.FORMATS`; None where one alone must fit.
+        labels: what values or names of classes mean: `label_mapping.parse_labels`, `class_names.decide_classes`.
+        groups: CSV file or regular expression as `groups.declared_groups` reads it.
+        threshold, instances: see `MaskReading`; for mask pictures only.
+        mask_format: a key of `mask_formats.FORMATS`; "auto" where one alone must fit.
         pair: a CSV file (`pair_rules.pair_by_table`) or a regular expression (`pair_rules.pair_by_pattern`); None
             matches by stem.
         skip_unpaired: leave out images without mask and masks without image.
     """
 
     labels: str | None = None
-    reading: MaskReading = MaskReading()
-    format: str | None = None
+    groups: str | None = None
+    threshold: int | None = None
+    instances: bool = False
+    mask_format: str = AUTO
     pair: str | None = None
     skip_unpaired: bool = False
+
+    @property
+    def reading(self) -> MaskReading:
+        """How mask pictures are understood.
+
+        Raises:
+            UserError: `threshold` and `instances` contradict each other.
+        """
+        return MaskReading(self.threshold, self.instances)
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class MatchedMasks:
     groups: Mapping[Path, str] = field(default_factory=dict)
 
 
-def match_masks(images: Path, masks: Path, options: MaskOptions, problems: Problems) -> MatchedMasks:
+def match_masks(images: Path, masks: Path, options: FolderOptions, problems: Problems) -> MatchedMasks:
     """Find what lies in `masks` and give every image of `images` its mask; what fits badly goes to `problems`.
 
     Raises:
@@ -78,8 +90,8 @@ def match_masks(images: Path, masks: Path, options: MaskOptions, problems: Probl
         # its files of other kinds are the annotations
         notes = []
     elif masks.is_dir():
-        notes += other_files(masks)
-    found = find_masks(masks, files, mask_pictures, options.format)
+        notes += other_files(masks, (*IMAGE_ENDINGS, *JSON_ENDINGS, *XML_ENDINGS))
+    found = find_masks(masks, files, mask_pictures, options.mask_format)
     matched = _MATCH[found.format](files, found, options, problems)
     return replace(matched, notes=(*notes, *matched.notes))
 
@@ -92,23 +104,21 @@ def _table(pair: str | None) -> Path | None:
     return None
 
 
-def _by_table(table: Path, images: Path, masks: Path, options: MaskOptions, problems: Problems) -> MatchedMasks:
+def _by_table(table: Path, images: Path, masks: Path, options: FolderOptions, problems: Problems) -> MatchedMasks:
     pairing, groups = pair_by_table(table, images, masks)
-    found = choose(by_format([mask for _, mask in pairing.pairs]), table, options.format)
+    found = choose(by_format([mask for _, mask in pairing.pairs]), table, options.mask_format)
     if found.format not in (*READERS, "pictures"):
         raise UserError(f"{table} pairs files, but {FORMATS[found.format]} is for many images; leave out --pair.")
     return replace(_from_pairs(pairing, found.format, options, problems), groups=groups)
 
 
-def _match_pairs(
-    images: Sequence[Path], found: FoundMasks, options: MaskOptions, problems: Problems
-) -> MatchedMasks:
+def _match_pairs(images: Sequence[Path], found: FoundMasks, options: FolderOptions, problems: Problems) -> MatchedMasks:
     """One file an image: a mask picture or a file of annotations."""
     pairing = pair_by_pattern(options.pair, images, found.files) if options.pair else pair(images, found.files)
     return _from_pairs(pairing, found.format, options, problems)
 
 
-def _from_pairs(pairing: Pairing, format: str, options: MaskOptions, problems: Problems) -> MatchedMasks:
+def _from_pairs(pairing: Pairing, format: str, options: FolderOptions, problems: Problems) -> MatchedMasks:
     left_out = tuple(report_unpaired(pairing, options.skip_unpaired, problems))
     if format == "pictures":
         masks = tuple((image, MaskFile(mask, options.reading)) for image, mask in pairing.pairs)
@@ -118,7 +128,7 @@ def _from_pairs(pairing: Pairing, format: str, options: MaskOptions, problems: P
     return _named(from_files(format, pairing.pairs, options.labels, problems), format, left_out)
 
 
-def _match_coco(images: Sequence[Path], found: FoundMasks, options: MaskOptions, problems: Problems) -> MatchedMasks:
+def _match_coco(images: Sequence[Path], found: FoundMasks, options: FolderOptions, problems: Problems) -> MatchedMasks:
     """One file for all images, in which they are found by the stems of their names, whatever folder these tell."""
     _refuse_reading(found.format, options)
     _refuse_pattern(found.format, options)
@@ -136,7 +146,9 @@ def _named(masks: NamedMasks, format: str, left_out: tuple[str, ...]) -> Matched
     return MatchedMasks(masks.pairs, f"{FORMATS[format]}: {DRAWING_RULE}", classes.declared, classes.notes, left_out)
 
 
-def _match_classes(images: Sequence[Path], found: FoundMasks, options: MaskOptions, problems: Problems) -> MatchedMasks:
+def _match_classes(
+    images: Sequence[Path], found: FoundMasks, options: FolderOptions, problems: Problems
+) -> MatchedMasks:
     """One mask picture a class."""
     _refuse_pattern(found.format, options)
     match = match_class_files if found.format == "class-files" else match_class_folders
@@ -166,17 +178,17 @@ def _absent(matching: ClassMatching, classes: ClassDecision) -> list[str]:
     ]
 
 
-def _refuse_reading(format: str, options: MaskOptions) -> None:
+def _refuse_reading(format: str, options: FolderOptions) -> None:
     if options.reading != MaskReading():
         raise UserError(f"--threshold and --instances are for mask pictures, but the masks are {FORMATS[format]}.")
 
 
-def _refuse_pattern(format: str, options: MaskOptions) -> None:
+def _refuse_pattern(format: str, options: FolderOptions) -> None:
     if options.pair:
         raise UserError(f"--pair matches one mask with one image, but the masks are {FORMATS[format]}; leave it out.")
 
 
-_MATCH: Mapping[str, Callable[[Sequence[Path], FoundMasks, MaskOptions, Problems], MatchedMasks]] = {
+_MATCH: Mapping[str, Callable[[Sequence[Path], FoundMasks, FolderOptions, Problems], MatchedMasks]] = {
     **dict.fromkeys(("pictures", *READERS), _match_pairs),
     **dict.fromkeys(("class-files", "class-folders"), _match_classes),
     "coco": _match_coco,

@@ -23,7 +23,8 @@ FORMATS: Mapping[str, str] = {
     "geojson": "QuPath GeoJSON files",
     "aperio": "Aperio ImageScope XML files",
 }
-"""What --mask-format takes, and what it is called."""
+"""What --mask-format takes beside "auto", and what it is called."""
+AUTO = "auto"
 
 JSON_ENDINGS = (".json", ".geojson")
 XML_ENDINGS = (".xml",)
@@ -37,16 +38,14 @@ class FoundMasks:
     files: tuple[Path, ...]
 
 
-def find_masks(
-    masks: Path, images: Sequence[Path], in_shared_folder: Sequence[Path] | None, wanted: str | None
-) -> FoundMasks:
+def find_masks(masks: Path, images: Sequence[Path], in_shared_folder: Sequence[Path] | None, wanted: str) -> FoundMasks:
     """Look what `masks` holds.
 
     Args:
         masks: a folder, or a COCO file.
         images: the images, whose names tell whole masks from files of one class.
         in_shared_folder: the mask pictures in `masks` where it is the folder of the images as well; else None.
-        wanted: the format that the user names; None where one alone must fit.
+        wanted: the format that the user names, or `AUTO`, where one alone must fit.
 
     Raises:
         UserError: nothing that can be read lies there, not what is wanted, or what may be of two formats.
@@ -66,22 +65,24 @@ def find_masks(
     return choose(found, masks, wanted)
 
 
-def choose(found: Mapping[str, tuple[Path, ...]], where: Path, wanted: str | None) -> FoundMasks:
+def choose(found: Mapping[str, tuple[Path, ...]], where: Path, wanted: str) -> FoundMasks:
     """The one format of `found`, or the wanted one.
 
     Raises:
         UserError: there is none, not the wanted one, or there are several.
     """
-    if wanted is not None and wanted not in FORMATS:
-        raise UserError(f"--mask-format must be one of {', '.join(FORMATS)}, got {wanted!r}.")
+    if wanted not in (AUTO, *FORMATS):
+        raise UserError(f"--mask-format must be one of {', '.join((AUTO, *FORMATS))}, got {wanted!r}.")
     there = " and ".join(f"{FORMATS[key]} ({some([file.name for file in files], 2)})" for key, files in found.items())
-    if wanted is not None:
+    if wanted != AUTO:
         if wanted not in found:
             raise UserError(f"{where} does not hold {FORMATS[wanted]}, but {there or 'nothing that can be read'}.")
         return FoundMasks(wanted, found[wanted])
     if not found:
         readable = "; ".join(FORMATS.values())
-        raise UserError(f"There are no masks in {where} ({readable} are read; pictures are {', '.join(IMAGE_ENDINGS)}).")
+        raise UserError(
+            f"There are no masks in {where} ({readable} are read; pictures are {', '.join(IMAGE_ENDINGS)})."
+        )
     if len(found) > 1:
         raise UserError(f"{where} holds {there}; say which one counts with --mask-format {' or '.join(found)}.")
     return FoundMasks(*next(iter(found.items())))
@@ -106,18 +107,18 @@ def by_format(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 
 def _with_classes(
-    found: dict[str, tuple[Path, ...]], masks: Path, images: Sequence[Path], wanted: str | None
+    found: dict[str, tuple[Path, ...]], masks: Path, images: Sequence[Path], wanted: str
 ) -> dict[str, tuple[Path, ...]]:
     """Pictures and folders of pictures that are, or are said to be, one a class."""
     pictures = found.get("pictures", ())
-    if pictures and (wanted == "class-files" or (wanted is None and looks_like_class_files(images, pictures))):
+    if pictures and (wanted == "class-files" or (wanted == AUTO and looks_like_class_files(images, pictures))):
         found = {("class-files" if key == "pictures" else key): files for key, files in found.items()}
     folders = _folders(masks)
     if not folders or (found and wanted != "class-folders"):
         return found
-    if wanted is None and not looks_like_class_folders(images, folders):
+    if wanted == AUTO and not looks_like_class_folders(images, folders):
         raise UserError(
-            f"{masks} holds folders ({some([folder.name for folder in folders])}), but no image has masks in two of them; "
+            f"{masks} holds folders ({some([folder.name for folder in folders])}), but no image has masks in two; "
             "give the one folder that counts, or --mask-format class-folders if each is a class."
         )
     return {**found, "class-folders": folders}

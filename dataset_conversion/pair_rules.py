@@ -28,7 +28,9 @@ def pair_by_pattern(pattern: str, images: Sequence[Path], masks: Sequence[Path])
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"--pair {pattern!r} is no regular expression ({error}) and no file of that name exists.") from None
+        raise UserError(
+            f"--pair {pattern!r} is no regular expression ({error}) and no file of that name exists."
+        ) from None
     if not expression.groups:
         raise UserError(f'--pair {pattern!r} needs a group for what both names share, such as "^(.*)_(?:img|mask)$".')
     images_of, images_alone = _by_key(expression, images)

@@ -49,6 +49,25 @@ class Selection:
     left_out: tuple[str, ...] = ()
 
 
+def folder_with(root: Path, *names: str) -> Path:
+    """The folder that holds all of `names`: `root`, else the only one of up to three levels below it.
+
+    Archives put their files into folders of their own, and so do programs that unpack them.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    level = [root]
+    for _ in range(4):
+        found = [folder for folder in level if all((folder / name).exists() for name in names)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"{some([str(folder) for folder in found])} all hold {', '.join(names)}; give one of them.")
+        level = sorted(inner for folder in level for inner in folder.iterdir() if inner.is_dir())
+    raise UserError(f"{root} holds no folder with {', '.join(names)}; give the folder or archive as it was downloaded.")
+
+
 def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
     """List the images of `folder`, with a note on files of other endings.
 
@@ -56,19 +75,26 @@ def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
         UserError: the folder is absent, a file, or without any image.
     """
     files = list_images(require_folder(folder, what))
-    endings = Counter(
-        ending_of(path) or path.name
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".")
-    )
-    others = sorted(ending for ending in endings if ending not in IMAGE_ENDINGS)
+    others = _other_endings(folder, IMAGE_ENDINGS)
     if not files:
-        seen = f"; it holds {some(others)}" if others else "; it holds no files"
+        seen = f"; it holds {some(sorted(others))}" if others else "; it holds no files"
         raise UserError(f"There are no {what} in {folder} ({', '.join(IMAGE_ENDINGS)} are read{seen}).")
-    number = sum(endings[ending] for ending in others)
-    return files, [
-        f"{count(number, 'file')} of other kinds in {folder.name} left alone: {some(others)}"
-    ] if others else []
+    return files, other_files(folder, IMAGE_ENDINGS)
+
+
+def other_files(folder: Path, endings: Sequence[str]) -> list[str]:
+    """A note on the files of other endings in `folder`, if there are any."""
+    others = _other_endings(folder, endings)
+    if not others:
+        return []
+    return [f"{count(others.total(), 'file')} of other kinds in {folder.name} left alone: {some(sorted(others))}"]
+
+
+def _other_endings(folder: Path, known: Sequence[str]) -> Counter[str]:
+    endings = Counter(
+        ending_of(path) or path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    return Counter({ending: number for ending, number in endings.items() if ending not in known})
 
 
 def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -> list[str]:

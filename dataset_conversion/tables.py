@@ -32,7 +32,5 @@ def read_rows(file: Path, widths: Sequence[int], columns: str) -> list[list[str]
     for number, row in enumerate(rows, start=1):
         if len(row) not in widths:
             needed = " or ".join({1: "one", 2: "two", 3: "three"}[width] for width in widths)
-            raise UserError(
-                f"{file} has {count(len(row), 'column')} in row {number}; {needed} are needed: {columns}."
-            )
+            raise UserError(f"{file} has {count(len(row), 'column')} in row {number}; {needed} are needed: {columns}.")
     return rows

@@ -33,10 +33,12 @@ def read_slice(path: Path) -> np.ndarray:
         raise UserError(f"{path} is missing.") from None
     except UserError:
         raise
-    # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, HeaderDataError, RuntimeError, …
+    # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, RuntimeError, …
     except Exception as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise UserError(f"{path} cannot be read as an image ({reason[0].strip()}); replace it or leave it out.") from None
+        raise UserError(
+            f"{path} cannot be read as an image ({reason[0].strip()}); replace it or leave it out."
+        ) from None
 
 
 def _read_nifti(path: Path) -> np.ndarray:
