@@ -133,7 +133,9 @@ def _reference_pixels(outlines: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
         left, top = np.clip(np.floor(outline.min(axis=0)).astype(int), 0, 1000)
         right, bottom = np.clip(np.ceil(outline.max(axis=0)).astype(int), 0, 1000)
         y, x = np.mgrid[top:bottom, left:right] + 0.5
-        inside[top:bottom, left:right] |= points_in_poly(np.column_stack([x.ravel(), y.ravel()]), outline).reshape(x.shape)
+        inside[top:bottom, left:right] |= points_in_poly(np.column_stack([x.ravel(), y.ravel()]), outline).reshape(
+            x.shape
+        )
         on_line[top:bottom, left:right] |= shapely.dwithin(shapely.LinearRing(outline), shapely.points(x, y), 1e-6)
     return inside, on_line
 
