@@ -30,8 +30,8 @@ CORNERS_OF_ELLIPSE = 720
 def read_aperio_xml(path: Path) -> Annotations:
     """Read the regions of all layers; the class is the name of the layer, "" where it has none.
 
-    A region marked as negative (`NegativeROA`) is a hole in the smallest region of its layer that holds most of its
-    points. Arrows and rulers have no area and are told in the notes.
+    A region marked as negative (`NegativeROA`) is a hole in that larger region of its layer which holds most of its
+    points, of several the smallest. Arrows and rulers have no area and are told in the notes.
 
     Raises:
         UserError: the file is not such XML, or holds a document type or entities.
@@ -95,7 +95,7 @@ def _cut(regions: list[Outline], holes: list[np.ndarray]) -> int:
     """Give every hole to its region, in place; the number of holes that lie in none."""
     alone = 0
     for hole in holes:
-        held = [_share_inside(hole, region.exterior) for region in regions]
+        held = [_share_inside(hole, region.exterior) if region.area > ring_area(hole) else 0.0 for region in regions]
         best = max(held, default=0.0)
         if not best:
             alone += 1
