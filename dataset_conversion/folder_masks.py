@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of
+from medt_pipeline.core.images import ending_of
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
@@ -15,12 +15,12 @@ from .annotations.drawing import DRAWING_RULE
 from .class_files import ClassFilesMask, ClassMatching, match_class_files, match_class_folders
 from .class_names import ClassDecision, decide_classes
 from .label_mapping import DeclaredLabel, parse_labels
-from .mask_formats import AUTO, FORMATS, JSON_ENDINGS, XML_ENDINGS, FoundMasks, by_format, choose, find_masks
+from .mask_formats import AUTO, FORMATS, FoundMasks, by_format, choose, find_masks
 from .masks import MaskFile, MaskReading, MaskSource
 from .pair_rules import pair_by_pattern, pair_by_table
 from .pairing import Pairing, pair, split_by_words, split_shared_folder
-from .problems import Problems, count
-from .sources import images_in, other_files, report_unpaired
+from .problems import Problems, count, some
+from .sources import images_in, left_alone, report_unpaired
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def match_masks(images: Path, masks: Path, options: FolderOptions, problems: Pro
         files, mask_pictures = split_by_words(files) if options.pair else split_shared_folder(files)
         # its files of other kinds are the annotations
         notes = []
-    elif masks.is_dir():
-        notes += other_files(masks, (*IMAGE_ENDINGS, *JSON_ENDINGS, *XML_ENDINGS))
     found = find_masks(masks, files, mask_pictures, options.mask_format)
+    if mask_pictures is None and masks.is_dir():
+        notes += left_alone(masks, set(found.files))
     matched = _MATCH[found.format](files, found, options, problems)
     return replace(matched, notes=(*notes, *matched.notes))
 
@@ -105,9 +105,13 @@ def _table(pair: str | None) -> Path | None:
 
 def _by_table(table: Path, images: Path, masks: Path, options: FolderOptions, problems: Problems) -> MatchedMasks:
     pairing, groups = pair_by_table(table, images, masks)
-    found = choose(by_format([mask for _, mask in pairing.pairs]), table, options.mask_format)
+    masks_listed = [mask for _, mask in pairing.pairs]
+    found = choose(by_format(masks_listed), table, options.mask_format)
     if found.format not in (*READERS, "pictures"):
         raise UserError(f"{table} pairs files, but {FORMATS[found.format]} is for many images; leave out --pair.")
+    others = [mask.name for mask in masks_listed if mask not in found.files]
+    if others:
+        raise UserError(f"{table} lists {FORMATS[found.format]} and other files: {some(others)}; list one kind.")
     return replace(_from_pairs(pairing, found.format, options, problems), groups=groups)
 
 

@@ -105,7 +105,9 @@ def each(ending: str, write: Callable[[Path, Scene], object]) -> Callable[[Path,
 
 def coco_of(annotate: Callable[[Scene, Drawn], dict]) -> Callable[[Path, Scenes], Path]:
     def write_all(root: Path, scenes: Scenes) -> Path:
-        pictures = {f"{name}.png": (SIZE, [annotate(scene, one) for one in scene.objects]) for name, scene in scenes.items()}
+        pictures = {
+            f"{name}.png": (SIZE, [annotate(scene, one) for one in scene.objects]) for name, scene in scenes.items()
+        }
         return write_coco(root / "coco.json", pictures, CLASSES)
 
     return write_all
