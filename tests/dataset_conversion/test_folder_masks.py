@@ -90,9 +90,11 @@ def test_coco_that_does_not_fit_the_folder(images: Path, tmp_path: Path) -> None
 
 
 def test_images_without_finding_and_unlisted_ones(images: Path, tmp_path: Path) -> None:
-    write_coco(tmp_path / "all.json", {"a.png": (SIZE, [coco_polygons(TUMOUR)]), "b.png": (SIZE, [])}, ["tumour"])
+    crowd = {**coco_polygons(TUMOUR), "iscrowd": 1}
+    write_coco(tmp_path / "all.json", {"a.png": (SIZE, [crowd]), "b.png": (SIZE, [])}, ["tumour"])
     summary = run(tmp_path, "all.json", skip_unpaired=True)
     assert summary.empty_masks == 1
+    assert summary.repairs == ("all.json: a.png: 1 crowd region counted as one object each",)
     assert not labels_of(tmp_path, "b").any()
     assert any("c.png" in line for line in summary.left_out)
 
