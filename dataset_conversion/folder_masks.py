@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import ending_of
+from medt_pipeline.core.slices import read_placement
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
@@ -126,9 +129,25 @@ def _from_pairs(pairing: Pairing, format: str, options: FolderOptions, problems:
     if format == "pictures":
         masks = tuple((image, MaskFile(mask, options.reading)) for image, mask in pairing.pairs)
         declared = () if options.labels is None else parse_labels(options.labels)
-        return MatchedMasks(masks, options.reading.explain(), declared, left_out=left_out)
+        return MatchedMasks(masks, options.reading.explain(), declared, _misplaced(pairing.pairs), left_out)
     _refuse_reading(format, options)
     return _named(from_files(format, pairing.pairs, options.labels, problems), format, left_out)
+
+
+def _misplaced(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
+    """A note on medical masks whose header places them elsewhere than their image: pixels are taken as stored."""
+    names = []
+    for image, mask in pairs:
+        if ending_of(image).removesuffix(".gz") != ending_of(mask).removesuffix(".gz"):
+            continue
+        one, other = read_placement(image), read_placement(mask)
+        # a plane and a volume of one slice tell too different things to be compared
+        if one and other and len(one) == len(other) and not np.allclose(one, other, atol=1e-3):
+            names.append(mask.name)
+    if not names:
+        return ()
+    where = f"{count(len(names), 'mask')} placed or turned otherwise than the image by the header ({some(names)})"
+    return (f"{where}: pixels are taken as stored; look at the contact sheet whether they fit",)
 
 
 def _match_coco(images: Sequence[Path], found: FoundMasks, options: FolderOptions, problems: Problems) -> MatchedMasks:
@@ -161,14 +180,12 @@ def _match_classes(
     if not matching.files_of:
         problems.raise_if_any()
     classes = decide_classes(matching.counts(), options.labels, "mask")
-    masks = tuple((image, _class_mask(files, classes, options.reading)) for image, files in matching.files_of.items())
+    masks = tuple(
+        (image, ClassFilesMask(files, classes.label_of, classes.ordered, options.reading))
+        for image, files in matching.files_of.items()
+    )
     reading = f"{FORMATS[found.format]}: {options.reading.explain()}"
     return MatchedMasks(masks, reading, classes.declared, (*classes.notes, *_absent(matching, classes)), left_out)
-
-
-def _class_mask(files: Mapping[str, Path], classes: ClassDecision, reading: MaskReading) -> ClassFilesMask:
-    counted = {name: files[name] for name in classes.label_of if name in files}
-    return ClassFilesMask(counted, classes.label_of, classes.ordered, reading)
 
 
 def _absent(matching: ClassMatching, classes: ClassDecision) -> list[str]:

@@ -136,3 +136,10 @@ def test_sizes_and_numbers_of_objects(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(class_files, "MOST_OBJECTS", 0)
     with pytest.raises(UserError, match="more than 0 objects"):
         ClassFilesMask({"gland": file}, LABELS, reading=MaskReading(instances=True)).read(SIZE)
+
+
+def test_no_file_of_a_class_that_counts(tmp_path: Path) -> None:
+    file = save(tmp_path / "x.png", box(1, 3, 1, 3))
+    mask = ClassFilesMask({"other": file}, LABELS)
+    assert mask.files == (file,)
+    assert not mask.read(SIZE).values.any()

@@ -232,3 +232,20 @@ def test_medical_and_other_images(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load(target_in(tmp_path).folder / "imagesTr" / f"{name}_0000.png"), pixels)
         np.testing.assert_array_equal(labels_of(tmp_path, name), square(1))
     assert read_cases(target_in(tmp_path).folder)["a"].pixel_size_um == pytest.approx((100, 200))
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
+def test_headers_that_place_masks_elsewhere(tmp_path: Path, ending: str) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, direction in (("a", (1, 0, 0, 1)), ("b", (-1, 0, 0, 1))):
+        for folder, pixels in (("images", picture(ord(name), channels=1)), ("masks", square(1))):
+            image = SimpleITK.GetImageFromArray(pixels)
+            image.SetDirection(direction if folder == "masks" else (1, 0, 0, 1))
+            SimpleITK.WriteImage(image, str(tmp_path / folder / f"{name}{ending}"))
+    summary = run(tmp_path, "masks")
+    assert [note for note in summary.notes if "by the header" in note] == [
+        f"1 mask placed or turned otherwise than the image by the header (b{ending}): pixels are taken as stored; "
+        "look at the contact sheet whether they fit"
+    ]
+    np.testing.assert_array_equal(labels_of(tmp_path, "b"), square(1))
