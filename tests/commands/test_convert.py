@@ -68,7 +68,7 @@ def test_workspace_option_on_both_sides_of_the_source(
 def test_list_and_no_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
-    assert all(word in listed for word in ("glas:", "folder:", "medt:", "no commercial use"))
+    assert all(word in listed for word in ("glas:", "busi:", "folder:", "medt:", "no commercial use", "780 images"))
     assert main([]) == 2
     assert "name a source: glas, " in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
