@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shapely
 import SimpleITK
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -171,7 +171,7 @@ def write_scenes(root: Path, format: str, *seeds: int) -> tuple[Path, Path, Scen
 
 
 @pytest.mark.parametrize("format", [*FULL, *WITHOUT_HOLES, *WITHOUT_PARTS])
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1))
 def test_same_pixels_and_objects(tmp_path_factory: pytest.TempPathFactory, format: str, seed: int) -> None:
     images, masks, scenes = write_scenes(tmp_path_factory.mktemp("scene"), format, seed)
