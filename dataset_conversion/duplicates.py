@@ -81,6 +81,10 @@ def _describe(cases: Sequence[Inspected], exact: bool) -> Duplicate:
 
 
 def _contradictions(cases: Sequence[Inspected]) -> str:
-    keys = {key: None for one in cases for key in one.case.facts}
-    said = {key: list(dict.fromkeys(str(one.case.facts.get(key, "nothing")) for one in cases)) for key in keys}
+    """Words, such as a diagnosis, that differ; numbers, such as that of a frame, may."""
+    said: dict[str, dict[str, None]] = defaultdict(dict)
+    for one in cases:
+        for key, value in one.case.facts.items():
+            if isinstance(value, str):
+                said[key][value] = None
     return "; ".join(f"{key}: {', '.join(values)}" for key, values in said.items() if len(values) > 1)

@@ -13,6 +13,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import read_image, read_mask, read_palette
 
 from .label_mapping import to_values
+from .problems import count
 
 MOST_OBJECTS = np.iinfo(np.uint16).max
 
@@ -164,7 +165,7 @@ class UnitedMasks:
         for number in sorted(regions, key=lambda number: -int(regions[number].sum())):
             objects[regions[number]] = number
         shared = int((np.sum(list(regions.values()), axis=0) > 1).sum())
-        repairs = (f"{shared} pixels in several of its masks given to the smallest object",) if shared else ()
+        repairs = (f"{count(shared, 'pixel')} in several of its masks given to the smallest object",) if shared else ()
         return ReadMask(np.where(objects, self.value, 0).astype(np.uint8), objects, repairs)
 
 

@@ -183,7 +183,7 @@ def _without_channel(raw: Path, file: Path, ending: str) -> Finding:
 
 
 def _unmatched(images: Mapping[str, list[Path]], labels: Mapping[str, Path], ending: str | None) -> Iterator[Finding]:
-    """Images without label map and label maps without image; `ending` is that of a label map, None if none is needed."""
+    """Images without label map, which ends in `ending` (None: none is needed), and label maps without image."""
     for name in sorted(images.keys() - labels.keys()) if ending else ():
         file = images[name][0]
         remedy = "add it, or take the image away"
@@ -202,12 +202,14 @@ def _unmatched(images: Mapping[str, list[Path]], labels: Mapping[str, Path], end
             yield Finding(f"{file.parent.name}/{file.name}", "has no image", remedy)
 
 
-def check_count(raw: Path, description: Description, cases: int) -> list[Finding]:
-    """numTraining against the number of training cases."""
+def check_count(raw: Path, description: Description, cases: int, complete: bool) -> list[Finding]:
+    """numTraining against the number of training cases; it is not to be changed where not all are `complete`."""
     if description.training == cases:
         return []
     what = f"says numTraining {description.training}, but there are {cases} training cases"
-    return [Finding(DESCRIPTION, what, f"write {cases}", partial(_set_count, raw, cases))]
+    if complete:
+        return [Finding(DESCRIPTION, what, f"write {cases}", partial(_set_count, raw, cases))]
+    return [Finding(DESCRIPTION, what, f"mend names and missing files first, then write {cases} if need be")]
 
 
 def _set_count(raw: Path, cases: int) -> None:

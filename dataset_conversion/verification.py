@@ -71,11 +71,9 @@ def verify(raw: Path) -> Verification:
     description, findings = read_description(raw)
     if description is None:
         return Verification(raw.name, 0, 0, tuple(findings))
-    training, more = list_cases(raw, description, "Tr")
-    findings += more
+    training, unclear = list_cases(raw, description, "Tr")
     test, more = list_cases(raw, description, "Ts")
-    findings += more
-    findings += check_count(raw, description, len(training))
+    findings += [*unclear, *more, *check_count(raw, description, len(training), complete=not unclear)]
     if not training:
         findings.append(Finding("imagesTr", "holds no training case", "convert the data set again"))
     cases = [*training, *test]
