@@ -93,7 +93,7 @@ def test_any_name_and_format_and_the_images_own_size(trained: Drawn, tmp_path: P
         "opaque.png": (64, 96),
     }
     record = json.loads((tmp_path / "masks" / "medt_prediction.json").read_text())
-    assert record["folds"] == [0]
+    assert record["models"] == [{"configuration": "2d", "folds": [0], "weight": 1.0}]
     assert record["mirroring"] is False
     assert len(list((tmp_path / "masks" / "overlays").iterdir())) == 4
 
