@@ -15,7 +15,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
-from medt_pipeline.core.images import write_png
+from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
@@ -161,16 +161,16 @@ def _predict_image(
     labels = members[0].predictors[0].label_manager.convert_probabilities_to_segmentation(mean.probabilities)[0]
     mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
     if options.save_probabilities:
-        with atomic_path(target / f"{image.stem}.npz") as temporary:
+        with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
     if options.uncertainty:
         of_mean = entropy(mean.probabilities)
         maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
         for name, shares in maps.items():
-            write_png(make_folder(target / name) / f"{image.stem}.png", as_picture(shares[0]))
+            write_png(make_folder(target / name) / f"{stem_of(image)}.png", as_picture(shares[0]))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{image.stem}.png", options.draw_overlay(picture, mask))
-    file = target / f"{image.stem}.png"
+        write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
+    file = target / f"{stem_of(image)}.png"
     write_png(file, mask)
     return file, expected_dice(mean.probabilities[:, 0], labels)
 
