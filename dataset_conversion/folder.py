@@ -10,8 +10,9 @@ from medt_pipeline.core.errors import UserError
 from .case_names import unique_case_names
 from .groups import declared_groups
 from .label_mapping import parse_labels
-from .mask_reading import MaskReading
+from .masks import MaskFile, MaskReading
 from .pairing import pair, split_shared_folder
+from .pictures import PictureFile
 from .problems import Problems, some
 from .registry import source as registered
 from .sources import Selection, SourceCase, images_in, report_unpaired
@@ -51,11 +52,11 @@ def convert(images: Path, masks: Path, target: Target, options: FolderOptions | 
     declared = () if options.labels is None else parse_labels(options.labels)
     target.check(images, masks)
     problems = Problems()
-    selection = select(images, masks, options, problems)
-    return write_dataset(selection, reading, declared, registered("folder"), target, problems)
+    selection = select(images, masks, reading, options, problems)
+    return write_dataset(selection, declared, registered("folder"), target, problems)
 
 
-def select(images: Path, masks: Path, options: FolderOptions, problems: Problems) -> Selection:
+def select(images: Path, masks: Path, reading: MaskReading, options: FolderOptions, problems: Problems) -> Selection:
     """Match the files and name the cases; what is wrong with the names goes to `problems`.
 
     Raises:
@@ -79,10 +80,10 @@ def select(images: Path, masks: Path, options: FolderOptions, problems: Problems
             groups, rule = declared_groups(options.groups, stems)
     names = unique_case_names(stems)
     cases = tuple(
-        SourceCase(name, image, mask, groups.get(image.stem))
+        SourceCase(name, PictureFile(image), MaskFile(mask, reading), groups.get(image.stem))
         for name, (image, mask) in zip(names, pairing.pairs, strict=True)
     )
-    return Selection(cases, rule, (*notes, *renaming_note(stems, names)), tuple(left_out))
+    return Selection(cases, rule, reading.explain(), (*notes, *renaming_note(stems, names)), tuple(left_out))
 
 
 def renaming_note(stems: list[str], names: list[str]) -> list[str]:

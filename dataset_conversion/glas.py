@@ -10,7 +10,8 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 
 from .label_mapping import parse_labels
-from .mask_reading import MaskReading
+from .masks import MaskFile, MaskReading
+from .pictures import PictureFile
 from .problems import Problems, count, some
 from .registry import source as registered
 from .sources import Selection, SourceCase
@@ -19,6 +20,7 @@ from .target import Target
 from .writer import write_dataset
 
 GRADES = "Grade.csv"
+OBJECTS = MaskReading(instances=True)
 _PICTURE = re.compile(r"((train|testA|testB)_\d+)(_anno)?\.bmp")
 
 
@@ -34,9 +36,7 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     target.check(require_folder(source, "GlaS"))
     problems = Problems()
     selection = select(source, skip_unpaired, problems)
-    return write_dataset(
-        selection, MaskReading(instances=True), parse_labels("gland=1"), registered("glas"), target, problems
-    )
+    return write_dataset(selection, parse_labels("gland=1"), registered("glas"), target, problems)
 
 
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
@@ -55,13 +55,21 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
             "unpack the archive again or leave them out with --skip-unpaired."
         )
     cases = tuple(
-        SourceCase(name, images[name], masks.get(name), patients.get(name), test=not name.startswith("train"))
+        SourceCase(
+            name,
+            PictureFile(images[name]),
+            MaskFile(masks[name], OBJECTS) if name in masks else None,
+            patients.get(name),
+            test=not name.startswith("train"),
+        )
         for name in sorted(images)
         if name not in alone
     )
     absent = sum(name not in images for name in patients)
     notes = (f"{absent} of the {len(patients)} images listed in {GRADES} are not in the folder",) if absent else ()
-    return Selection(cases, f"patient ID in {GRADES}", notes, tuple(left_out) if skip_unpaired else ())
+    return Selection(
+        cases, f"patient ID in {GRADES}", OBJECTS.explain(), notes, tuple(left_out) if skip_unpaired else ()
+    )
 
 
 def read_patients(grades: Path) -> dict[str, str]:

@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import read_image, read_palette
 
 from .label_mapping import GRAY_TO_COLOUR, MOST_LABELS, FoundValues, to_values
-from .mask_reading import MaskReading
+from .masks import MaskSource
+from .pictures import Picture
 from .problems import Problems
 from .sources import SourceCase
 
@@ -42,6 +42,7 @@ class MaskFacts:
         counts: pixels of each value, colours as 0xRRGGBB.
         solid: values that fill a 3×3 block; not looked for where there are too many values for labels.
         palette: colour of each index in use, empty where the file has no palette or its indices do not count.
+        repairs: what reading it mended.
     """
 
     size: tuple[int, int]
@@ -50,6 +51,7 @@ class MaskFacts:
     solid: frozenset[int]
     digest: str
     palette: Mapping[int, str] = field(default_factory=dict)
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,35 +63,39 @@ class Inspected:
     mask: MaskFacts | None
 
 
-def inspect(cases: Sequence[SourceCase], reading: MaskReading, problems: Problems) -> list[Inspected]:
+def inspect(cases: Sequence[SourceCase], problems: Problems) -> list[Inspected]:
     """Look at all cases; those with a problem are left out of the answer and told in `problems`."""
     inspected = []
     for case in tqdm(cases, desc="Looking", unit="image", disable=None):
         image = mask = None
         with problems.collecting():
             image = inspect_image(case.image)
-        if case.mask is not None:
+        if image is not None and case.mask is not None:
             with problems.collecting():
-                mask = inspect_mask(case.mask, reading)
-        if image is None or (mask is None and case.mask is not None):
-            continue
-        if case.mask is not None and mask is not None and image.size != mask.size:
-            problems.add(
-                f"{case.image} has {show_size(image.size)} pixels, but its mask {case.mask} has "
-                f"{show_size(mask.size)}; they must have the same size."
-            )
-            continue
-        inspected.append(Inspected(case, image, mask))
+                mask = inspect_mask(case.mask, image.size)
+                _require_equal_sizes(case, case.mask, image.size, mask.size)
+        if image is not None and (mask is not None or case.mask is None):
+            inspected.append(Inspected(case, image, mask))
     return inspected
 
 
-def inspect_image(path: Path) -> ImageFacts:
+def _require_equal_sizes(
+    case: SourceCase, mask: MaskSource, image_size: tuple[int, int], mask_size: tuple[int, int]
+) -> None:
+    if image_size != mask_size:
+        raise UserError(
+            f"{case.image.file} has {show_size(image_size)} pixels, but its mask {mask.files[0]} has "
+            f"{show_size(mask_size)}; they must have the same size."
+        )
+
+
+def inspect_image(source: Picture) -> ImageFacts:
     """Read an image and keep its facts.
 
     Raises:
-        UserError: as for `core.images.read_image`; pixels that no PNG of 8 or 16 bits can hold.
+        UserError: as for `Picture.read`; pixels that no PNG of 8 or 16 bits can hold.
     """
-    picture = read_image(path)
+    picture, path = source.read(), source.file
     if not np.issubdtype(picture.dtype, np.integer) or picture.min() < 0 or picture.max() > np.iinfo(np.uint16).max:
         raise UserError(f"{path} holds {picture.dtype} pixels; save it as whole numbers of 8 or 16 bits.")
     rgb = picture.ndim == 3
@@ -101,13 +107,14 @@ def inspect_image(path: Path) -> ImageFacts:
     return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, _digest(plain.astype(np.uint16)))
 
 
-def inspect_mask(path: Path, reading: MaskReading) -> MaskFacts:
-    """Read a mask and keep its facts.
+def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:
+    """Read the mask of an image of `size` and keep its facts.
 
     Raises:
-        UserError: as for `MaskReading.read`.
+        UserError: as for `MaskSource.read`.
     """
-    mask = reading.read(path)
+    read = source.read(size)
+    mask = read.values
     values = to_values(mask, coloured=False)
     found, pixels = np.unique(values, return_counts=True)
     if len(found) > MOST_COLOURS and mask.ndim == 3:
@@ -115,14 +122,15 @@ def inspect_mask(path: Path, reading: MaskReading) -> MaskFacts:
         found, pixels = found[most], pixels[most]
     counts = dict(zip(found.tolist(), pixels.tolist(), strict=True))
     solid = _solid(values) if len(counts) <= MOST_LABELS else frozenset()
-    colours = None if reading.instances or reading.threshold is not None else read_palette(path)
-    palette = {} if colours is None else {value: colours[value] for value in counts if value < len(colours)}
-    return MaskFacts(mask.shape[:2], mask.ndim == 3, counts, solid, _digest(mask), palette)
+    palette = {value: read.palette[value] for value in counts if value in read.palette}
+    return MaskFacts(mask.shape[:2], mask.ndim == 3, counts, solid, _digest(mask), palette, read.repairs)
 
 
 def found_values(inspected: Sequence[Inspected], problems: Problems) -> FoundValues:
     """Put together what all masks hold; masks that cannot be understood in one way are told in `problems`."""
-    masks = [(one.case.mask, one.mask) for one in inspected if one.mask is not None and one.case.mask is not None]
+    masks = [
+        (one.case.mask.files[0], one.mask) for one in inspected if one.mask is not None and one.case.mask is not None
+    ]
     coloured = any(facts.coloured for _, facts in masks)
     counts: Counter[int] = Counter()
     solid: set[int] = set()

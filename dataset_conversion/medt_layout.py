@@ -10,8 +10,9 @@ from medt_pipeline.core.files import require_folder
 
 from .case_names import unique_case_names
 from .folder import OWN_GROUP, renaming_note
-from .mask_reading import MaskReading
+from .masks import MaskFile, MaskReading
 from .pairing import pair
+from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
 from .sources import Selection, SourceCase, images_in, report_unpaired
@@ -20,7 +21,7 @@ from .target import Target
 from .writer import write_dataset
 
 IMAGES, MASKS = "img", "labelcol"
-THRESHOLD = 127
+READING = MaskReading(threshold=127)
 """`utils.py` of the published code: `mask[mask<=127] = 0; mask[mask>127] = 1`."""
 _TRAINING, _TEST = ("train", "val", "validation"), ("test",)
 
@@ -41,7 +42,7 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     target.check(require_folder(source, "img and labelcol"))
     problems = Problems()
     selection = select(source, skip_unpaired, problems)
-    return write_dataset(selection, MaskReading(threshold=THRESHOLD), (), registered("medt"), target, problems)
+    return write_dataset(selection, (), registered("medt"), target, problems)
 
 
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
@@ -65,9 +66,16 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     if any(split in _TRAINING[1:] for split in parts):
         notes.append("train and val together are for training; folds are drawn from them later")
     cases_of = [
-        SourceCase(name, one.image, one.mask, test=one.split in _TEST) for name, one in zip(names, found, strict=True)
+        SourceCase(
+            name,
+            PictureFile(one.image),
+            None if one.mask is None else MaskFile(one.mask, READING),
+            test=one.split in _TEST,
+        )
+        for name, one in zip(names, found, strict=True)
     ]
-    return Selection(tuple(cases_of), OWN_GROUP, (*notes, *renaming_note(prefixed, names)), tuple(left_out))
+    notes += renaming_note(prefixed, names)
+    return Selection(tuple(cases_of), OWN_GROUP, READING.explain(), tuple(notes), tuple(left_out))
 
 
 def _parts(source: Path) -> dict[str, Path]:

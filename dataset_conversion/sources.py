@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
 
+from .masks import MaskSource
 from .pairing import Pairing
+from .pictures import Picture
 from .problems import Problems, count, some
 
 
@@ -24,21 +26,25 @@ class SourceCase:
         image: source image; `mask`: its mask, None for a test case without one.
         group: patient or the like; None where nothing is known.
         test: True puts it into imagesTs instead of imagesTr.
+        facts: what the source knows of the case beside its pixels, such as {"grade": "malignant"}; kept in
+            medt_cases.json. Nothing that names a person.
     """
 
     name: str
-    image: Path
-    mask: Path | None
+    image: Picture
+    mask: MaskSource | None
     group: str | None = None
     test: bool = False
+    facts: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases of a data set, how their groups were found, and remarks for the summary."""
+    """The cases of a data set, how groups were found and masks were read, and remarks for the summary."""
 
     cases: tuple[SourceCase, ...]
     group_rule: str
+    mask_reading: str = "as stored"
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 

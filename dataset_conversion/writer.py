@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from medt_pipeline.core.cases import Case, write_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import write_json
-from medt_pipeline.core.images import read_image, write_png
-from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.images import write_png
 
 from .channels import CHANNEL_NAMES, ChannelDecision, decide_channels, to_channels
 from .duplicates import find_duplicates, groups_of
@@ -26,7 +26,6 @@ from .label_mapping import (
     show_value,
     to_values,
 )
-from .mask_reading import MaskReading, read_objects
 from .problems import Problems, some
 from .registry import Source
 from .sources import Selection, SourceCase
@@ -51,7 +50,6 @@ class Decisions:
 
 def write_dataset(
     selection: Selection,
-    reading: MaskReading,
     declared: Sequence[DeclaredLabel],
     source: Source,
     target: Target,
@@ -65,14 +63,14 @@ def write_dataset(
     Raises:
         UserError: any problem; nothing is written then.
     """
-    inspected = inspect(selection.cases, reading, problems)
+    inspected = inspect(selection.cases, problems)
     if not any(not case.test for case in selection.cases):
         problems.add("There is no training case left, so there is nothing to learn.")
     decisions = _decide(inspected, declared, problems)
-    summary = _summarize(selection, inspected, decisions, reading, source, target)
+    summary = _summarize(selection, inspected, decisions, source, target)
     with target.building() as folder:
         for case in tqdm(selection.cases, desc="Writing", unit="image", disable=None):
-            _write_case(folder, case, reading, decisions)
+            _write_case(folder, case, decisions)
         _write_tables(folder, selection.cases, decisions, source, target)
         write_json(folder / CONVERSION_FILE, summary.to_json())
     return summary
@@ -101,7 +99,7 @@ def _report_undeclared(
     labels: LabelMapping, inspected: Sequence[Inspected], found: FoundValues, problems: Problems
 ) -> None:
     for one in inspected:
-        if one.mask is None:
+        if one.mask is None or one.case.mask is None:
             continue
         unknown = labels.undeclared(value_counts(one.mask, found.coloured))
         if unknown:
@@ -109,19 +107,27 @@ def _report_undeclared(
                 f"{show_value(value, found.coloured)} ({pixels} pixels)" for value, pixels in sorted(unknown.items())
             ]
             palette = " (a palette file holds indices, not colours)" if one.mask.palette else ""
-            problems.add(f"{one.case.mask} holds values that --labels does not name: {some(shown, 6)}{palette}.")
+            problems.add(
+                f"{one.case.mask.files[0]} holds values that --labels does not name: {some(shown, 6)}{palette}."
+            )
 
 
-def _write_case(folder: Path, case: SourceCase, reading: MaskReading, decisions: Decisions) -> None:
+def _write_case(folder: Path, case: SourceCase, decisions: Decisions) -> None:
     split = "Ts" if case.test else "Tr"
-    picture = to_channels(read_image(case.image), decisions.channels.rgb)
+    picture = to_channels(case.image.read(), decisions.channels.rgb)
     write_png(_in(folder, f"images{split}", f"{case.name}_0000.png"), picture)
     if case.mask is None:
         return
-    values = to_values(reading.read(case.mask), decisions.found.coloured)
+    mask = case.mask.read(picture.shape[:2])
+    values = to_values(mask.values, decisions.found.coloured)
     write_png(_in(folder, f"labels{split}", f"{case.name}.png"), decisions.labels.apply(values))
-    if reading.instances:
-        write_png(_in(folder, f"instances{split}", f"{case.name}.png"), read_objects(case.mask))
+    if mask.objects is not None:
+        write_png(_in(folder, f"instances{split}", f"{case.name}.png"), _narrow(mask.objects))
+
+
+def _narrow(objects: np.ndarray) -> np.ndarray:
+    """Object numbers as uint8, or as uint16 where one is above 255."""
+    return objects.astype(np.uint8 if objects.max() <= np.iinfo(np.uint8).max else np.uint16)
 
 
 def _in(folder: Path, part: str, name: str) -> Path:
@@ -149,15 +155,22 @@ def _write_tables(
 
 
 def _facts(case: SourceCase, group: str) -> Case:
-    size = read_pixel_size(case.image)
-    return Case(group, case.image.name, case.mask.name if case.mask else None, (size.y_um, size.x_um) if size else None)
+    size = case.image.pixel_size()
+    masks = [file.name for file in case.mask.files] if case.mask else [None]
+    return Case(
+        group,
+        case.image.file.name,
+        masks[0],
+        (size.y_um, size.x_um) if size else None,
+        tuple(name for name in masks[1:] if name),
+        dict(case.facts),
+    )
 
 
 def _summarize(
     selection: Selection,
     inspected: Sequence[Inspected],
     decisions: Decisions,
-    reading: MaskReading,
     source: Source,
     target: Target,
 ) -> Summary:
@@ -173,7 +186,7 @@ def _summarize(
         sizes=dict(sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))),
         channels=decisions.channels.rule,
         channel_reason=decisions.channels.reason,
-        mask_reading=reading.explain(),
+        mask_reading=selection.mask_reading,
         label_rule=decisions.labels.rule,
         label_reason=decisions.labels.reason,
         labels=_label_lines(decisions.labels, decisions.found),
