@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Ellipse:
-    """Centre (y, x) and semi-axes in pixels, and the angle of the first axis against the x axis towards y in radians."""
+    """Centre (y, x) and semi-axes in pixels; angle of the first axis against the x axis, towards y, in radians."""
 
     centre: tuple[float, float]
     axes: tuple[float, float]
