@@ -13,7 +13,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json
-from medt_pipeline.core.images import write_png
+from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
@@ -120,13 +120,14 @@ def _predict_image(
     probabilities = average_folds(predictors, planes)
     labels = predictors[0].label_manager.convert_probabilities_to_segmentation(probabilities)[0]
     mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
-    file = target / f"{image.stem}.png"
+    name = stem_of(image)
+    file = target / f"{name}.png"
     write_png(file, mask)
     if options.save_probabilities:
-        with atomic_path(target / f"{image.stem}.npz") as temporary:
+        with atomic_path(target / f"{name}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{image.stem}.png", options.draw_overlay(picture, mask))
+        write_png(make_folder(target / "overlays") / f"{name}.png", options.draw_overlay(picture, mask))
     return file
 
 
