@@ -1,0 +1,103 @@
+"""What the converters of released data sets share: the folder in an unpacked archive, its files, pairs and tables."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import require_folder
+
+from .problems import Problems, count, some
+
+_DEPTH = 3
+"""Folders that archives put around their content, one in the other, at most."""
+
+
+def find_root(source: Path, marker: str, title: str) -> Path:
+    """The folder that holds `marker`, a file or folder: `source`, or one up to three levels below it.
+
+    Archives unpack into a folder of their own, some into two; those of macOS add `__MACOSX`, which does not count.
+
+    Raises:
+        UserError: `source` is no folder, or none or several of the folders hold `marker`.
+    """
+    level = [require_folder(source, title)]
+    for _ in range(_DEPTH + 1):
+        found = [folder for folder in level if (folder / marker).exists()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = some([str(folder.relative_to(source)) for folder in found])
+            raise UserError(f"{source} holds several folders with {marker} ({shown}); give one of them.")
+        level = [folder for parent in level for folder in sorted(parent.iterdir()) if _is_content(folder)]
+    raise UserError(f"{source} does not hold {marker}, so it is not the folder of {title}; unpack the archive again.")
+
+
+def _is_content(folder: Path) -> bool:
+    return folder.is_dir() and not folder.name.startswith((".", "__MACOSX"))
+
+
+def files_in(folder: Path, pattern: str, title: str) -> dict[str, Path]:
+    """Files directly in `folder` whose whole name fits `pattern`, sorted, by what its first group holds.
+
+    Raises:
+        UserError: `folder` is absent or none of its files fits.
+    """
+    expression = re.compile(pattern)
+    matches = ((path, expression.fullmatch(path.name)) for path in sorted(require_folder(folder, title).iterdir()))
+    found = {match[1]: path for path, match in matches if match and path.is_file()}
+    if not found:
+        raise UserError(f"{folder} holds none of the {title} (names such as {pattern}); unpack the archive again.")
+    return found
+
+
+def keep_pairs(
+    images: Mapping[str, Path], masks: Mapping[str, Path], skip_unpaired: bool, problems: Problems
+) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the images that have a mask, sorted, and the files left out, which are none without `skip_unpaired`."""
+    left_out = [f"image {images[name].name}" for name in sorted(images.keys() - masks.keys())]
+    left_out += [f"mask {masks[name].name}" for name in sorted(masks.keys() - images.keys())]
+    if left_out and not skip_unpaired:
+        problems.add(
+            f"{count(len(left_out), 'file')} have no counterpart ({some(left_out)}); unpack the archive again or leave "
+            "them out with --skip-unpaired."
+        )
+    return sorted(images.keys() & masks.keys()), tuple(left_out) if skip_unpaired else ()
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file with a header, cells without blanks around them, with at least the columns asked for.
+
+    A column is found whatever the capitals and blanks in its name, and is named as in `columns`.
+
+    Raises:
+        UserError: the file is missing, no text, or lacks a column.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; take it from the archive.") from None
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise UserError(f"{path} is not a text file; take it from the archive.") from None
+    rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    header = [_plain(cell) for cell in rows[0]] if rows else []
+    absent = [column for column in columns if _plain(column) not in header]
+    if absent:
+        raise UserError(f"{path} lacks the columns {some(absent)}; take it from the archive.")
+    places = {column: header.index(_plain(column)) for column in columns}
+    last = max(places.values())
+    return [{column: row[place].strip() for column, place in places.items()} for row in rows[1:] if len(row) > last]
+
+
+def require_listed(names: Collection[str], listed: Collection[str], table: Path, problems: Problems) -> None:
+    """Add a problem where `table` does not list all `names`."""
+    absent = sorted(set(names) - set(listed))
+    if absent:
+        problems.add(f"{table} does not list {some(absent)}; take the table and the files from the same archive.")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\s", "", name).lower()
