@@ -21,8 +21,8 @@ from .outlines import fill_closed, fit_ellipse
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, find_root, keep_pairs, read_table, require_listed
-from .sources import Selection, SourceCase
+from .released import files_in, keep_pairs, read_table, require_listed
+from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
@@ -82,19 +82,18 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     Raises:
         UserError: the folder is not that of HC18, or its files have problems, all told together.
     """
-    target.check(source)
-    problems = Problems()
-    selection = select(source, skip_unpaired, problems)
-    return write_dataset(selection, parse_labels("fetal head=1"), registered("hc18"), target, problems)
+    with target.opened(source, "HC18") as folder:
+        problems = Problems()
+        selection = select(folder_with(folder, TRAINING), skip_unpaired, problems)
+        return write_dataset(selection, parse_labels("fetal head=1"), registered("hc18"), target, problems)
 
 
-def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
+def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     """Find the cases; what is wrong with names and tables goes to `problems`.
 
     Raises:
         UserError: the folder or a table is not that of HC18.
     """
-    root = find_root(source, TRAINING, "HC18")
     images = files_in(root / TRAINING, _IMAGE, "images of HC18")
     outlines = files_in(root / TRAINING, _OUTLINE, "annotations of HC18")
     names, left_out = keep_pairs(images, outlines, skip_unpaired, problems)

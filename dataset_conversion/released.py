@@ -1,4 +1,4 @@
-"""What the converters of released data sets share: the folder in an unpacked archive, its files, pairs and tables."""
+"""What the converters of released data sets share: files by their names, pairs and tables."""
 
 from __future__ import annotations
 
@@ -11,33 +11,6 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 
 from .problems import Problems, count, some
-
-_DEPTH = 3
-"""Folders that archives put around their content, one in the other, at most."""
-
-
-def find_root(source: Path, marker: str, title: str) -> Path:
-    """The folder that holds `marker`, a file or folder: `source`, or one up to three levels below it.
-
-    Archives unpack into a folder of their own, some into two; those of macOS add `__MACOSX`, which does not count.
-
-    Raises:
-        UserError: `source` is no folder, or none or several of the folders hold `marker`.
-    """
-    level = [require_folder(source, title)]
-    for _ in range(_DEPTH + 1):
-        found = [folder for folder in level if (folder / marker).exists()]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            shown = some([str(folder.relative_to(source)) for folder in found])
-            raise UserError(f"{source} holds several folders with {marker} ({shown}); give one of them.")
-        level = [folder for parent in level for folder in sorted(parent.iterdir()) if _is_content(folder)]
-    raise UserError(f"{source} does not hold {marker}, so it is not the folder of {title}; unpack the archive again.")
-
-
-def _is_content(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith((".", "__MACOSX"))
 
 
 def files_in(folder: Path, pattern: str, title: str) -> dict[str, Path]:

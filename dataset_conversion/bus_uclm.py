@@ -1,0 +1,57 @@
+"""BUS-UCLM: breast lesions in ultrasound with masks in green and red, in the layout of the Mendeley record.
+
+Source: the scripts of the authors, https://github.com/noeliavallez/BUS-UCLM-Dataset, and Vallez et al., Scientific Data
+2025.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .label_mapping import parse_labels
+from .masks import MaskFile
+from .pictures import PictureFile
+from .problems import Problems
+from .registry import source as registered
+from .released import files_in, keep_pairs
+from .sources import Selection, SourceCase, folder_with
+from .summary import Summary
+from .target import Target
+from .writer import write_dataset
+
+IMAGES, MASKS = "images", "masks"
+LABELS = {False: "lesion=#00FF00,lesion=#FF0000", True: "benign=#00FF00,malignant=#FF0000"}
+"""By `classes`; black is no lesion."""
+
+_PICTURE = r"(([A-Z]{4})_.+)\.png"
+_LETTERS = 4
+
+
+def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
+    """Convert images/ and masks/. Normal images have black masks and are kept.
+
+    The group is the patient, for whom the first four letters of a name stand.
+
+    Args:
+        classes: the labels "benign" (green) and "malignant" (red) instead of "lesion".
+
+    Raises:
+        UserError: the folder is not that of BUS-UCLM, or its files have problems, all told together.
+    """
+    with target.opened(source, "BUS-UCLM") as folder:
+        problems = Problems()
+        selection = select(folder_with(folder, IMAGES, MASKS), skip_unpaired, problems)
+        return write_dataset(selection, parse_labels(LABELS[classes]), registered("bus-uclm"), target, problems)
+
+
+def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:
+    """Find the cases; what is wrong with names goes to `problems`.
+
+    Raises:
+        UserError: a folder is absent or holds no pictures.
+    """
+    images = files_in(root / IMAGES, _PICTURE, "images of BUS-UCLM")
+    masks = files_in(root / MASKS, _PICTURE, "masks of BUS-UCLM")
+    names, left_out = keep_pairs(images, masks, skip_unpaired, problems)
+    cases = [SourceCase(name, PictureFile(images[name]), MaskFile(masks[name]), name[:_LETTERS]) for name in names]
+    return Selection(tuple(cases), "first four letters of the name, one patient each", left_out=left_out)
