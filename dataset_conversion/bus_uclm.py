@@ -13,13 +13,14 @@ from .masks import MaskFile
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs
+from .released import files_in, keep_pairs, read_table
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
-IMAGES, MASKS = "images", "masks"
+IMAGES, MASKS, TABLE = "images", "masks", "INFO.csv"
+NAME, FACTS = "Image", ("Label", "Doppler", "Marks", "Combined")
 LABELS = {False: "lesion=#00FF00,lesion=#FF0000", True: "benign=#00FF00,malignant=#FF0000"}
 """By `classes`; black is no lesion."""
 
@@ -30,7 +31,8 @@ _LETTERS = 4
 def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
     """Convert images/ and masks/. Normal images have black masks and are kept.
 
-    The group is the patient, for whom the first four letters of a name stand.
+    The group is the patient, for whom the first four letters of a name stand. What INFO.csv says of Doppler colours,
+    marks and images put side by side is kept as facts.
 
     Args:
         classes: the labels "benign" (green) and "malignant" (red) instead of "lesion".
@@ -53,5 +55,17 @@ def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     images = files_in(root / IMAGES, _PICTURE, "images of BUS-UCLM")
     masks = files_in(root / MASKS, _PICTURE, "masks of BUS-UCLM")
     names, left_out = keep_pairs(images, masks, skip_unpaired, problems)
-    cases = [SourceCase(name, PictureFile(images[name]), MaskFile(masks[name]), name[:_LETTERS]) for name in names]
+    facts = _facts(root / TABLE)
+    cases = [
+        SourceCase(name, PictureFile(images[name]), MaskFile(masks[name]), name[:_LETTERS], facts=facts.get(name, {}))
+        for name in names
+    ]
     return Selection(tuple(cases), "first four letters of the name, one patient each", left_out=left_out)
+
+
+def _facts(table: Path) -> dict[str, dict[str, str | float]]:
+    """What the table says of each image, {} where it is not there."""
+    if not table.exists():
+        return {}
+    rows = read_table(table, (NAME, *FACTS))
+    return {row[NAME].removesuffix(".png"): {fact.lower(): row[fact].lower() for fact in FACTS} for row in rows}

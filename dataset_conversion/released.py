@@ -42,7 +42,7 @@ def keep_pairs(
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header, cells without blanks around them, with at least the columns asked for.
+    """The columns asked for of a table with a header, parted by comma, semicolon or tab, cells without blanks around.
 
     A column is found whatever the capitals and blanks in its name, and is named as in `columns`.
 
@@ -55,7 +55,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise UserError(f"{path} is missing; take it from the archive.") from None
     except (UnicodeDecodeError, IsADirectoryError):
         raise UserError(f"{path} is not a text file; take it from the archive.") from None
-    rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    separator = max(",;\t", key=(lines[0] if lines else "").count)
+    rows = [row for row in csv.reader(lines, delimiter=separator) if any(cell.strip() for cell in row)]
     header = [_plain(cell) for cell in rows[0]] if rows else []
     absent = [column for column in columns if _plain(column) not in header]
     if absent:
