@@ -67,7 +67,9 @@ def _declared(found: Mapping[str, int], labels: str, things: str) -> ClassDecisi
         name, _, class_name = (word.strip() for word in part.partition("="))
         name = BACKGROUND if name.lower() == BACKGROUND else name
         if not name or name.lower() == "ignore":
-            raise UserError(f"--labels holds {part!r}; each part must be a class or name=class, and no name is 'ignore'.")
+            raise UserError(
+                f"--labels holds {part!r}; each part must be a class or name=class, and no name is 'ignore'."
+            )
         named.setdefault(name, []).append(class_name or name)
     if set(found) == {UNNAMED} and len(named) == 1:
         return _decision({name: [UNNAMED] for name in named}, ordered=True)
@@ -95,12 +97,13 @@ def _refuse_doubt(found: Mapping[str, int], things: str) -> None:
         )
     if len({name.casefold() for name in found}) < len(found):
         raise UserError(
-            f"Some classes differ in upper and lower case only ({shown}); unite them with --labels name=CLASS,name=Class,…."
+            f"Some classes differ in upper and lower case only ({shown}); unite them with "
+            "--labels name=CLASS,name=Class,…."
         )
     if len(found) > MOST_LABELS:
         raise UserError(
-            f"There are {len(found)} classes ({shown}), too many for labels; if they name single objects, unite them with "
-            "--labels name=CLASS,name=CLASS,…, else name those that count with --labels CLASS,…."
+            f"There are {len(found)} classes ({shown}), too many for labels; if they name single objects, unite them "
+            "with --labels name=CLASS,name=CLASS,…, else name those that count with --labels CLASS,…."
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import stem_of
 
 from .case_names import unique_case_names
 from .folder import OWN_GROUP, renaming_note
@@ -56,9 +57,9 @@ def select(source: Path, skip_unpaired: bool, problems: Problems, reading: MaskR
             found += cases
             notes += remarks
             left_out += [f"{split} {name}".strip() for name in alone]
-    stems = [one.image.stem for one in found]
+    stems = [stem_of(one.image) for one in found]
     shared = len({stem.casefold() for stem in stems}) < len(stems)
-    prefixed = [f"{one.split}_{one.image.stem}" if shared and one.split else one.image.stem for one in found]
+    prefixed = [f"{one.split}_{stem_of(one.image)}" if shared and one.split else stem_of(one.image) for one in found]
     names = unique_case_names(prefixed)
     if shared:
         notes.append(f"the parts share names, so each name got its part in front, such as {names[0]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from medt_pipeline.core.archives import RUBBISH_FOLDERS
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
-from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
+from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, stem_of
 
 from .masks import MaskSource
 from .pairing import Pairing
@@ -77,19 +77,26 @@ def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
         UserError: the folder is absent, a file, or without any image.
     """
     files = list_images(require_folder(folder, what))
-    endings = Counter(
-        path.suffix.lower() or path.name
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".")
-    )
-    others = sorted(ending for ending in endings if ending not in IMAGE_ENDINGS)
+    others = _other_endings(folder, IMAGE_ENDINGS)
     if not files:
-        seen = f"; it holds {some(others)}" if others else "; it holds no files"
+        seen = f"; it holds {some(sorted(others))}" if others else "; it holds no files"
         raise UserError(f"There are no {what} in {folder} ({', '.join(IMAGE_ENDINGS)} are read{seen}).")
-    number = sum(endings[ending] for ending in others)
-    return files, [
-        f"{count(number, 'file')} of other kinds in {folder.name} left alone: {some(others)}"
-    ] if others else []
+    return files, other_files(folder, IMAGE_ENDINGS)
+
+
+def other_files(folder: Path, endings: Sequence[str]) -> list[str]:
+    """A note on the files of other endings in `folder`, if there are any."""
+    others = _other_endings(folder, endings)
+    if not others:
+        return []
+    return [f"{count(others.total(), 'file')} of other kinds in {folder.name} left alone: {some(sorted(others))}"]
+
+
+def _other_endings(folder: Path, known: Sequence[str]) -> Counter[str]:
+    endings = Counter(
+        ending_of(path) or path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    return Counter({ending: number for ending, number in endings.items() if ending not in known})
 
 
 def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -> list[str]:
@@ -111,7 +118,7 @@ def _unpaired(images: Sequence[Path], masks: Sequence[Path]) -> str:
         for paths, one, other in ((images, "image", "a mask"), (masks, "mask", "an image"))
         if paths
     ]
-    folded = {path.stem.casefold() for path in images} & {path.stem.casefold() for path in masks}
+    folded = {stem_of(path).casefold() for path in images} & {stem_of(path).casefold() for path in masks}
     case = "; some names differ in upper and lower case only, which counts" if folded else ""
     found = " and ".join(parts)
     verb = "is" if found.startswith("1 ") else "are"

@@ -1,7 +1,7 @@
 """Aperio ImageScope: one XML file a picture, as MoNuSeg is released.
 
-Coordinates are in pixels of the full picture, (0, 0) is the outer corner of its first pixel: shifting MoNuSeg's outlines
-over its pictures, the contrast across them is highest within a quarter of a pixel of this convention.
+Coordinates are in pixels of the full picture; (0, 0) is the outer corner of its first pixel. Seen in MoNuSeg: when its
+outlines are shifted, the contrast across them is highest within a quarter of a pixel of this convention.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _parse(path: Path) -> Element:
     try:
         root = defusedxml.ElementTree.parse(require_readable(path), forbid_dtd=True).getroot()
     except DefusedXmlException:
-        raise UserError(f"{path} holds a document type or entities, which no annotation needs; export it again.") from None
+        raise UserError(
+            f"{path} holds a document type or entities, which no annotation needs; export it again."
+        ) from None
     except (ParseError, LookupError, ValueError) as error:
         if isinstance(error, UserError):
             raise

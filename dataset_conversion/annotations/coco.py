@@ -36,11 +36,11 @@ def read_coco(path: Path) -> CocoFile:
     """Read polygons, several a shape, and run lengths, compressed or not.
 
     The polygons of one annotation are parts of one object; COCO has no holes but in run lengths. A crowd region
-    (`iscrowd`) belongs to its class like any other, is one object, and is told in the notes; so are annotations that have
-    a box and no outline.
+    (`iscrowd`) belongs to its class like any other, is one object, and is told in the notes; so are annotations that
+    have a box and no outline.
 
     Raises:
-        UserError: the file is not COCO, names a picture twice, or refers to a picture or category that it does not list.
+        UserError: the file is not COCO, lists a picture twice, or refers to a picture or category that is not listed.
     """
     content = load_json(path)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
@@ -58,9 +58,7 @@ def read_coco(path: Path) -> CocoFile:
         shapes[picture] += found
         remarks[picture]["crowds"] += bool(entry.get("iscrowd"))
         remarks[picture]["box"] += not found
-    pictures = {
-        name: Annotations(tuple(shapes[key]), sizes[key], _notes(remarks[key])) for key, name in names.items()
-    }
+    pictures = {name: Annotations(tuple(shapes[key]), sizes[key], _notes(remarks[key])) for key, name in names.items()}
     return CocoFile(pictures, tuple(dict.fromkeys(categories.values())))
 
 
@@ -108,9 +106,7 @@ def _shapes(segmentation: Any, name: str, where: str, path: Path, size: tuple[in
     return [Outline(name, to_points(polygon, path, where), part_of=part_of) for polygon in segmentation or []]
 
 
-def _run_lengths(
-    coded: Mapping[str, Any], name: str, where: str, path: Path, size: tuple[int, int]
-) -> PixelMask:
+def _run_lengths(coded: Mapping[str, Any], name: str, where: str, path: Path, size: tuple[int, int]) -> PixelMask:
     counts = coded.get("counts")
     if coded.get("size") != list(size):
         raise UserError(f"{path}, {where}: the run lengths are for another size than the picture's; export it again.")

@@ -45,16 +45,14 @@ class Drawing:
             (self.hidden, "{} left out that smaller ones cover altogether"),
             (self.overlapped, f"{{}} overlapped by smaller ones, which keep the {self.contested_pixels} shared pixels"),
         )
-        return tuple(
-            text.format(f"{number} shape{'' if number == 1 else 's'}") for number, text in lines if number
-        )
+        return tuple(text.format(f"{number} shape{'' if number == 1 else 's'}") for number, text in lines if number)
 
 
 def draw(shapes: Sequence[Shape], classes: Mapping[str, int], size: tuple[int, int]) -> Drawing:
     """Draw the shapes whose class has a label.
 
-    Where objects overlap, the one with the smaller area keeps the pixels, of equal ones the later: a small thing drawn on
-    a large one is seen. Parts of one object do not contest each other.
+    Where objects overlap, the one with the smaller area keeps the pixels, of equal ones the later: a small thing drawn
+    on a large one is seen. Parts of one object do not contest each other.
 
     Args:
         shapes: in the order of the file.

@@ -6,7 +6,7 @@ Coordinates are in pixels of the full picture, (0, 0) is the outer corner of its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 

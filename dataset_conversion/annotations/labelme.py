@@ -1,7 +1,7 @@
 """LabelMe: one JSON file a picture.
 
-Coordinates are those of LabelMe's canvas, on which (0, 0) is the outer corner of the first pixel. Its own export to masks
-rounds to pixels and draws the line as well, so it is up to a pixel wider.
+Coordinates are those of LabelMe's canvas, on which (0, 0) is the outer corner of the first pixel. Its own export to
+masks rounds to pixels and draws the line as well, so it is up to a pixel wider.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class AnnotatedMask:
         """Labels and object numbers of a picture of `size` (height, width).
 
         Raises:
-            UserError: as for the reader of the format; the file was made for a picture of another size, or more than half
-                of its shapes hold no pixel of the picture.
+            UserError: as for the reader of the format; the file was made for a picture of another size, or more than
+                half of its shapes hold no pixel of the picture.
         """
         annotations = self.load()
         if annotations.size not in (None, size):

@@ -78,8 +78,8 @@ def to_points(values: Any, path: Path, where: str) -> np.ndarray:
     """Coordinates as (N, 2) float64: from [[x, y], …], whose further columns are dropped, or from [x, y, x, y, …].
 
     Raises:
-        UserError: they are no numbers, not finite, beyond `FARTHEST`, or make a line longer than `LONGEST`; the sentence
-            names `path` and `where`.
+        UserError: they are no numbers, not finite, beyond `FARTHEST`, or make a line longer than `LONGEST`; the
+            sentence names `path` and `where`.
     """
     points = to_numbers(values, path, where)
     if points.size == 0:

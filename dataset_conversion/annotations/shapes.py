@@ -1,6 +1,6 @@
 """One annotated shape and the pixels that it covers.
 
-Everywhere in this package (0, 0) is the outer corner of the first pixel, x to the right and y down, so that the pixel in
+Everywhere in this package (0, 0) is the outer corner of the first pixel, x goes right and y down, so that the pixel in
 row r and column c covers c ≤ x < c + 1, r ≤ y < r + 1 and has its centre at (c + 0.5, r + 0.5). Readers of formats
 bring their coordinates to this convention and say so.
 """
@@ -141,7 +141,7 @@ def _fill_ring(ring: np.ndarray, top: int, left: int, shape: tuple[int, ...]) ->
     """Even-odd filling of a window: a centre is inside where an odd number of edges lie at its left or on it."""
     height, width = shape
     start, end = ring, np.roll(ring, -1, axis=0)
-    # From its upper to its lower end, whichever way it is walked: neighbours compute the same crossing of a shared edge.
+    # From its upper to its lower end, whichever way it is walked: on a shared edge neighbours compute the same.
     downwards = (start[:, 1] <= end[:, 1])[:, np.newaxis]
     upper, lower = np.where(downwards, start, end) - 0.5, np.where(downwards, end, start) - 0.5
     first = np.clip(np.ceil(upper[:, 1]), top, top + height).astype(np.int64)

@@ -52,7 +52,7 @@ def _read(reader: Callable[[Path], _Read], path: Path) -> _Read:
         raise UserError(f"{path} is missing.") from None
     except UserError:
         raise
-    # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, HeaderDataError, …
+    # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, RuntimeError, …
     except Exception as error:
         reason = (str(error).strip().splitlines()[-1:] or [type(error).__name__])[0].strip()
         raise UserError(f"{path} cannot be read as an image ({reason}); replace it or leave it out.") from None

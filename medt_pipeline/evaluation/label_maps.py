@@ -44,4 +44,3 @@ def read_label_map(path: Path) -> np.ndarray:
             "medt_convert turns colours into labels."
         )
     return labels
-

@@ -50,7 +50,9 @@ def test_run_lengths(tmp_path: Path, compressed: bool) -> None:
 
 
 def test_pictures_and_categories(tmp_path: Path) -> None:
-    table = coco({"sub/b.png": ((3, 4), []), "a.png": (SIZE, [{"category": "lumen", "segmentation": [SQUARE]}])}, [*LABELS])
+    table = coco(
+        {"sub/b.png": ((3, 4), []), "a.png": (SIZE, [{"category": "lumen", "segmentation": [SQUARE]}])}, [*LABELS]
+    )
     table["categories"].reverse()
     path = tmp_path / "c.json"
     path.write_text(json.dumps(table))
@@ -107,7 +109,10 @@ BROKEN = {
     "odd number of coordinates": (change("annotations", 0, "segmentation", to=[[1, 2, 3]]), "no list of x and y"),
     "words for coordinates": (change("annotations", 0, "segmentation", to=[["1", "2"]]), "not all numbers"),
     "other size": (change("annotations", 0, "segmentation", to={**RUNS, "size": [15, 12]}), "for another size"),
-    "counts of another size": (change("annotations", 0, "segmentation", to={**RUNS, "counts": [7]}), "add up to 7 pixels"),
+    "counts of another size": (
+        change("annotations", 0, "segmentation", to={**RUNS, "counts": [7]}),
+        "add up to 7 pixels",
+    ),
     "broken text": (change("annotations", 0, "segmentation", to={**RUNS, "counts": "oo"}), "end within a number"),
 }
 

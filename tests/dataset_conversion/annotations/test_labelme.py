@@ -76,13 +76,20 @@ def test_one_label_and_group_is_one_object(tmp_path: Path) -> None:
         return shape("rectangle", [[left, 0], [left + 5, 5]], **more)
 
     path = file_with(
-        tmp_path, square(0, group_id=1), square(8, group_id=1), square(16), square(24), square(32, group_id=1, label="b")
+        tmp_path,
+        square(0, group_id=1),
+        square(8, group_id=1),
+        square(16),
+        square(24),
+        square(32, group_id=1, label="b"),
     )
     np.testing.assert_array_equal(drawn(path).objects[0, ::8][:5], [1, 1, 2, 3, 4])
 
 
 def test_what_has_no_area_is_told(tmp_path: Path) -> None:
-    path = file_with(tmp_path, shape("point", [[1, 1]]), shape("linestrip", [[1, 1], [2, 2], [9, 3]]), shape("point", [[2, 1]]))
+    path = file_with(
+        tmp_path, shape("point", [[1, 1]]), shape("linestrip", [[1, 1], [2, 2], [9, 3]]), shape("point", [[2, 1]])
+    )
     found = read_labelme(path)
     assert found.shapes == ()
     assert found.notes == ("3 entries without area left out: 1 linestrip, 2 point",)

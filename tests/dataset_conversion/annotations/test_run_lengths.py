@@ -76,7 +76,12 @@ def test_broken_text(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("counts", "message"),
-    [([3, 4], "add up to 7 pixels, but 3×2"), ([7, -1], "whole numbers"), ([1.5, 4.5], "whole numbers"), ([[6]], "whole")],
+    [
+        ([3, 4], "add up to 7 pixels, but 3×2"),
+        ([7, -1], "whole numbers"),
+        ([1.5, 4.5], "whole numbers"),
+        ([[6]], "whole"),
+    ],
 )
 def test_impossible_counts(counts: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -61,7 +61,9 @@ def test_corner_convention() -> None:
     np.testing.assert_array_equal(pixels(Outline("a", rectangle(3, 2, 7, 5))), expected)
     # half a pixel less on every side leaves out no centre, a hair more does
     np.testing.assert_array_equal(pixels(Outline("a", rectangle(3.49, 2.49, 6.51, 4.51))), expected)
-    np.testing.assert_array_equal(pixels(Outline("a", rectangle(3.51, 2.49, 6.51, 4.51))), expected & (np.arange(31) > 3))
+    np.testing.assert_array_equal(
+        pixels(Outline("a", rectangle(3.51, 2.49, 6.51, 4.51))), expected & (np.arange(31) > 3)
+    )
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -71,7 +73,9 @@ def test_neighbours_share_no_pixel_and_leave_none(seed: int) -> None:
     centre = random.integers(1, 46, 2) / 2
     frame = rectangle(-1, -1, 32, 25)
     on_frame = [(x / 2, -1.0) for x in random.integers(-1, 63, 5)] + [(32.0, y / 2) for y in random.integers(-1, 49, 5)]
-    corners = np.array(sorted([*map(tuple, frame), *on_frame], key=lambda p: np.arctan2(p[1] - centre[1], p[0] - centre[0])))
+    corners = np.array(
+        sorted([*map(tuple, frame), *on_frame], key=lambda p: np.arctan2(p[1] - centre[1], p[0] - centre[0]))
+    )
     triangles = [np.array([centre, a, b]) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
     np.testing.assert_array_equal(sum(pixels(Outline("a", triangle)).astype(int) for triangle in triangles), 1)
 

@@ -85,7 +85,9 @@ def coco(pictures: dict[str, tuple[tuple[int, int], list[dict[str, Any]]]], cate
     return {"images": images, "annotations": annotations, "categories": listed}
 
 
-def write_coco(path: Path, pictures: dict[str, tuple[tuple[int, int], list[dict[str, Any]]]], classes: list[str]) -> Path:
+def write_coco(
+    path: Path, pictures: dict[str, tuple[tuple[int, int], list[dict[str, Any]]]], classes: list[str]
+) -> Path:
     return _write(path, coco(pictures, classes))
 
 
