@@ -1,7 +1,7 @@
 """DDTI: nodules of the thyroid in ultrasound, in the layout of the original archive: outlines in JSON inside XML.
 
-Source: Pedraza et al., SIPAIM 2014 (http://cimalab.unal.edu.co), and public code that reads the archive, such as
-https://github.com/xuao575/DDTI_preprocessing.
+Source: Pedraza et al., SIPAIM 2014; the archive at https://www.kaggle.com/datasets/dasmehdixtr/ddti-thyroid-ultrasound-images
+as public code reads it, some of which names 197.xml and 205.xml as the two files whose outlines break off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CaseFile:
 def convert(source: Path, target: Target) -> Summary:
     """Convert N_M.jpg, image M of case N, with the outlines in N.xml; the group is the case.
 
-    Images without outlines, or whose outlines break off in the middle, as in two files of the release, are left out and
+    Images without outlines, or whose outlines break off, as in two files of the release, are left out and
     told: that nothing was drawn does not mean that there is no nodule.
 
     Raises:

@@ -18,13 +18,13 @@ from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
-NOTE = "frames of few videos, which the release does not tell apart: scores of a cross-validation will be too good"
+NOTE = "the release tells neither patients nor videos, so scores of a cross-validation may be too good"
 
 
 def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summary:
     """Convert image_mha/ and label_mha/, which look like those of PSFHS.
 
-    The images are frames of videos, which the release does not tell apart.
+    The images come from videos; a note says that the release tells neither them nor the patients.
 
     Raises:
         UserError: the folder is not that of FH-PS-AOP, or its files have problems, all told together.

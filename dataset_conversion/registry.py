@@ -28,6 +28,7 @@ SOURCES = (
         url="https://warwick.ac.uk/fac/sci/dcs/research/tia/glascontest/",
         obtain="download the archive from the page; it holds train_1.bmp, train_1_anno.bmp, …, Grade.csv",
         default_name="GlaS",
+        traps=("object numbers in _anno.bmp: kept beside the label", "Grade.csv with blanks in its header: groups"),
     ),
     Source(
         key="folder",

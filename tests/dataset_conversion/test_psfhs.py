@@ -38,7 +38,7 @@ def test_channels_and_labels(tmp_path: Path, key: str) -> None:
     np.testing.assert_array_equal(done.image("03745"), picture(1))
     np.testing.assert_array_equal(done.label("03745"), head())
     assert done.labels == {"background": 0, "pubic symphysis": 1, "fetal head": 2}
-    assert any("frames of few videos" in note for note in done.summary.notes) == (key == "fh-ps-aop")
+    assert any("neither patients nor videos" in note for note in done.summary.notes) == (key == "fh-ps-aop")
 
 
 def test_a_volume_is_no_picture(tmp_path: Path) -> None:
