@@ -15,12 +15,10 @@ from .label_mapping import DeclaredLabel
 from .pictures import PictureFile
 from .problems import Problems, some
 from .registry import source as registered
-from .sources import Selection, SourceCase
+from .sources import OWN_GROUP, Selection, SourceCase
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
-
-OWN_GROUP = "each case is its own group, the same image in several cases is one"
 
 
 def convert(images: Path, masks: Path, target: Target, options: FolderOptions | None = None) -> Summary:
