@@ -14,10 +14,10 @@ from .label_mapping import parse_labels
 from .matlab_masks import READING
 from .problems import Problems
 from .registry import source as registered
+from .released import NO_PATIENTS
 from .sources import Selection, folder_with
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 PARTS = {"train": False, "test": True}

@@ -13,11 +13,10 @@ from .masks import MaskFile, MaskReading
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs
+from .released import NO_PATIENTS, files_in, keep_pairs
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 IMAGES, MASKS = "Images", "Annotation"

@@ -15,11 +15,10 @@ from .matlab_masks import READING, MatlabMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs, read_table, require_listed
+from .released import NO_PATIENTS, files_in, keep_pairs, read_table, require_listed
 from .sources import Selection, SourceCase
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 IMAGES, MASKS, TABLE = "Lizard_Images*", "Lizard_Labels", "info.csv"

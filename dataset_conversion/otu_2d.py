@@ -15,11 +15,10 @@ from .one_class_masks import READING, OneClassMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs, require_listed
+from .released import NO_PATIENTS, files_in, keep_pairs, require_listed
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 IMAGES, MASKS = "images", "annotations"

@@ -19,10 +19,10 @@ from .label_mapping import parse_labels
 from .masks import MOST_OBJECTS, ReadMask
 from .problems import Problems, some
 from .registry import source as registered
+from .released import NO_PATIENTS
 from .sources import Selection, SourceCase
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")

@@ -19,11 +19,10 @@ from .label_mapping import parse_labels
 from .masks import MaskFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs
+from .released import NO_PATIENTS, files_in, keep_pairs
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 IMAGES, MASKS = "image_mha", "label_mha"

@@ -11,6 +11,9 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 
 from .problems import Problems, count, some
+from .sources import OWN_GROUP
+
+NO_PATIENTS = f"the release tells no patients: {OWN_GROUP}"
 
 
 def files_in(folder: Path, pattern: str, title: str) -> dict[str, Path]:

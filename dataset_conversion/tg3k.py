@@ -13,11 +13,10 @@ from .lossy_masks import READING, LossyMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs
+from .released import NO_PATIENTS, files_in, keep_pairs
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
-from .tn3k import NO_PATIENTS
 from .writer import write_dataset
 
 IMAGES, MASKS = "thyroid-image", "thyroid-mask"
@@ -28,8 +27,8 @@ _PICTURE = r"(\d+)\.jpg"
 def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summary:
     """Convert thyroid-image/ and thyroid-mask/; masks are JPEG and are cut as `lossy_masks` says.
 
-    The images are frames of 16 videos, which the release does not tell apart: near-duplicates are found only later, by
-    the planner, and scores of a cross-validation will be too good.
+    The images are frames of 16 videos, which the release does not tell apart. Those that are nearly the same are one
+    group; others of one video are not, so scores of a cross-validation will be too good.
 
     Raises:
         UserError: the folder is not that of TG3K, or its files have problems, all told together.

@@ -13,7 +13,7 @@ from .lossy_masks import READING, LossyMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs
+from .released import NO_PATIENTS, files_in, keep_pairs
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
@@ -21,7 +21,6 @@ from .writer import write_dataset
 
 PARTS = {"trainval": False, "test": True}
 """Whether a part is for testing."""
-NO_PATIENTS = "each image is its own group, for the release does not tell the patients; the same image twice is one"
 
 _PICTURE = r"(\d+)\.jpg"
 

@@ -18,7 +18,7 @@ from .drawn_releases import convert
 SIZE = (180, 260)
 HEADS = {
     "000_HC": ((90, 130), (80, 60), 0.3, 0.0),
-    "001_HC": ((95, 120), (90, 70), 1.2, 0.0),
+    "001_HC": ((90, 120), (80, 65), 1.2, 0.0),
     "001_2HC": ((88, 128), (85, 70), 1.1, 0.9),  # a gap
     "002_HC": ((60, 130), (90, 75), 0.1, 0.0),  # cut by the upper border
 }
@@ -90,6 +90,10 @@ def test_examinations_and_test_images(tmp_path: Path) -> None:
     assert not (done.folder / "labelsTs").exists()
     assert (done.summary.training_cases, done.summary.test_masks, done.summary.groups) == (4, 0, 3)
     assert done.labels == {"background": 0, "fetal head": 1}
+    repaired = [line for line in done.summary.repairs if "an ellipse was fitted" in line]
+    assert len(repaired) == len(done.summary.repairs) == 2
+    assert ("001_2HC_Annotation.png" in repaired[0], "87% drawn" in repaired[0]) == (True, True)
+    assert "002_HC_Annotation.png" in repaired[1]
 
 
 def test_what_is_no_ellipse_is_named(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_stacks(tmp_path: Path) -> None:
     assert len({objects[1, 1], objects[6, 1], objects[5, 7]}) == 3
     assert done.cases["fold2_0001"].facts == {"fold": "fold2", "tissue": "Bile-duct"}
     assert done.summary.empty_masks == 2
+    assert sum("image 0: 2 pixels of two kinds given to the first" in line for line in done.summary.repairs) == 2
 
 
 def test_one_label(tmp_path: Path) -> None:
