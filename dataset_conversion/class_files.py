@@ -171,7 +171,7 @@ class ClassFilesMask:
         different = np.unique(found)
         if len(different) > 2 or (len(different) == 2 and different[0] != 0):
             raise UserError(
-                f"{path} holds the values {some([str(value) for value in different.tolist()])}, but the mask of a class "
+                f"{path} holds the values {some(list(map(str, different.tolist())))}, but a mask of one class "
                 "needs 0 and one other. Soft edges? --threshold 127. Numbered objects? --instances."
             )
         return found != 0, read.objects

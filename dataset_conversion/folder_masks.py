@@ -11,6 +11,7 @@ from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
+from .annotations.drawing import DRAWING_RULE
 from .class_files import ClassFilesMask, ClassMatching, match_class_files, match_class_folders
 from .class_names import ClassDecision, decide_classes
 from .label_mapping import DeclaredLabel, parse_labels
@@ -20,8 +21,6 @@ from .pair_rules import pair_by_pattern, pair_by_table
 from .pairing import Pairing, pair, split_by_words, split_shared_folder
 from .problems import Problems, count
 from .sources import images_in, other_files, report_unpaired
-
-DRAWING_RULE = "a pixel belongs to a shape when its centre lies inside; where shapes overlap, the smaller one keeps it"
 
 
 @dataclass(frozen=True)

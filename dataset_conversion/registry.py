@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.errors import UserError
 
 from .described_sets import DESCRIBED
-from .registry_line import LABELS, SKIP_UNPAIRED, Option, Source
+from .registry_line import SKIP_UNPAIRED, Option, Source
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -31,6 +31,29 @@ SOURCES = (
         traps=("object numbers in _anno.bmp: kept beside the label", "Grade.csv with blanks in its header: groups"),
     ),
     Source(
+        key="monuseg",
+        module="monuseg",
+        title="MoNuSeg 2018 (MICCAI challenge)",
+        task="nuclei",
+        modality="histology (H&E) of several organs, RGB",
+        size="30 training and 14 test tiles of 1000×1000 pixels",
+        terms="CC BY-NC-SA 4.0; cite Kumar et al. 2017 and 2020",
+        url="https://monuseg.grand-challenge.org/Data/",
+        obtain="download both archives and unpack them into one folder: Tissue Images/*.tif with Annotations/*.xml, "
+        "and MoNuSegTestData with both",
+        default_name="MoNuSeg",
+        options=(
+            SKIP_UNPAIRED,
+            Option(
+                "--border", "make the outermost N pixels of each nucleus a class of their own", "number", metavar="N"
+            ),
+        ),
+        traps=(
+            "outlines in Aperio XML: filled exactly, overlaps resolved and counted, object numbers kept",
+            "groups: TCGA patient",
+        ),
+    ),
+    Source(
         key="folder",
         module="folder",
         title="your own images and masks",
@@ -39,13 +62,41 @@ SOURCES = (
         size="any",
         terms="those of your data",
         url="",
-        obtain="one folder of images (png, bmp, tif, jpg), one of masks (png, bmp, tif), the same names in both",
+        obtain="one folder of images, one of masks or annotations of the same names, or a COCO file",
         inputs=(
-            Option("--images", "folder of images: png, bmp, tif, jpg", "path", "DIR", required=True),
-            Option("--masks", "folder of masks: png, bmp, tif", "path", "DIR", required=True),
+            Option(
+                "--images", "folder of images: png, bmp, tif, jpg, jp2, npy, nii, mha", "path", "DIR", required=True
+            ),
+            Option(
+                "--masks",
+                "folder of masks (png, bmp, tif, npy, nii, mha; also one a class: a_gland.png or gland/a.png), of "
+                "LabelMe JSON, QuPath GeoJSON or Aperio XML, or one COCO JSON file",
+                "path",
+                "DIR|JSON",
+                required=True,
+            ),
         ),
         options=(
-            LABELS,
+            Option(
+                "--labels",
+                "what the mask values mean: name=value,… or name=#RRGGBB,…, any other value is an error; or which "
+                "named classes count: name,… or name=CLASS,…, others are left out",
+                "text",
+                "NAME=VALUE,…",
+            ),
+            Option(
+                "--pair",
+                "which mask belongs to which image: a regular expression whose first group both names share, or a CSV "
+                "file with the columns image, mask and perhaps group; default: the same stem",
+                "text",
+                "REGEX|CSV",
+            ),
+            Option(
+                "--mask-format",
+                "what --masks holds, where that is in doubt",
+                "text",
+                choices=("auto", "pictures", "class-files", "class-folders", "coco", "labelme", "geojson", "aperio"),
+            ),
             Option(
                 "--groups",
                 "patients: a regular expression on the name, or a CSV file with the columns name, group",

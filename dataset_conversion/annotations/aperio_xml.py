@@ -53,7 +53,7 @@ def read_aperio_xml(path: Path) -> Annotations:
                 positive.append(Outline(name, _ring(region, path)))
         without_area["hole without a region around it"] += _cut(positive, negative)
         shapes += positive
-    return Annotations(tuple(shapes), notes=left_out_note(+without_area), pixel_um=_pixel_um(root))
+    return Annotations(tuple(shapes), notes=left_out_note(+without_area))
 
 
 def _parse(path: Path) -> Element:
@@ -112,9 +112,12 @@ def _share_inside(points: np.ndarray, ring: np.ndarray) -> float:
     return float(points_in_poly(points, ring).mean())
 
 
-def _pixel_um(root: Element) -> float | None:
+def read_pixel_um(path: Path) -> float | None:
+    """Micrometres a pixel as the first element tells it; None where it does not, or the file is broken."""
     try:
+        with path.open("rb") as file:
+            _, root = next(defusedxml.ElementTree.iterparse(file, events=("start",), forbid_dtd=True))
         size = float(root.get("MicronsPerPixel", ""))
-    except ValueError:
+    except (DefusedXmlException, ParseError, LookupError, ValueError, StopIteration):
         return None
     return size if math.isfinite(size) and size > 0 else None

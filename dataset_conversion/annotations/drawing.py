@@ -13,6 +13,8 @@ from ..masks import MOST_OBJECTS
 from .shapes import Patch, Shape
 
 LEAST_POINTS = 3
+DRAWING_RULE = "a pixel belongs to a shape when its centre lies inside; where shapes overlap, the smaller one keeps it"
+"""For the summary."""
 
 
 @dataclass(frozen=True, eq=False)

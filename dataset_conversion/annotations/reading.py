@@ -31,13 +31,11 @@ class Annotations:
         shapes: in the order of the file.
         size: (height, width) of the picture as the file tells it; None where it does not.
         notes: sentences on entries that are no shape with an area.
-        pixel_um: micrometres a pixel as the file tells it.
     """
 
     shapes: tuple[Shape, ...]
     size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
-    pixel_um: float | None = None
 
 
 def require_readable(path: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.annotations.aperio_xml import read_aperio_xml
+from medt_pipeline.dataset_conversion.annotations.aperio_xml import read_aperio_xml, read_pixel_um
 from medt_pipeline.dataset_conversion.annotations.drawing import draw
 
 SIZE = (30, 40)
@@ -32,8 +32,9 @@ def write(folder: Path, *regions: str, attributes: str = "", name: str = "") -> 
 
 
 def test_regions_and_pixel_size(tmp_path: Path) -> None:
-    found = read_aperio_xml(write(tmp_path, square(2, 3, 5), square(20, 3, 4), attributes='MicronsPerPixel="0.2527"'))
-    assert found.pixel_um == 0.2527
+    file = write(tmp_path, square(2, 3, 5), square(20, 3, 4), attributes='MicronsPerPixel="0.2527"')
+    assert read_pixel_um(file) == 0.2527
+    found = read_aperio_xml(file)
     assert [shape.name for shape in found.shapes] == ["", ""]
     expected = np.zeros(SIZE, dtype=np.uint8)
     expected[3:8, 2:7] = expected[3:7, 20:24] = 1
@@ -42,7 +43,7 @@ def test_regions_and_pixel_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["", 'MicronsPerPixel="nan"', 'MicronsPerPixel="0"', 'MicronsPerPixel="x"'])
 def test_untold_pixel_size(tmp_path: Path, size: str) -> None:
-    assert read_aperio_xml(write(tmp_path, attributes=size)).pixel_um is None
+    assert read_pixel_um(write(tmp_path, attributes=size)) is None
 
 
 def test_a_hole_belongs_to_the_smallest_region_around_it(tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ def test_broken_and_hostile_files(tmp_path: Path, text: str, message: str) -> No
     with pytest.raises(UserError, match=message) as raised:
         read_aperio_xml(path)
     assert str(path) in str(raised.value)
+    assert read_pixel_um(path) is None
 
 
 @pytest.mark.parametrize(
