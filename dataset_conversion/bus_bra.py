@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .label_mapping import parse_labels
 from .one_class_masks import READING, OneClassMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs, read_table, require_listed
+from .released import chosen_labels, files_in, keep_pairs, read_table, require_listed
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
@@ -21,23 +20,23 @@ from .writer import write_dataset
 
 IMAGES, MASKS, TABLE = "Images", "Masks", "bus_data.csv"
 NAME, PATIENT, PATHOLOGY, BIRADS, DEVICE = "ID", "Case", "Pathology", "BIRADS", "Device"
-LABELS = {False: "lesion=1,lesion=2", True: "benign=1,malignant=2"}
+LABELS = {"lesion": "lesion=1,lesion=2", "benign+malignant": "benign=1,malignant=2"}
 """By `classes`; benign lesions have the value 1 and malignant ones 2."""
 
 
-def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
+def convert(source: Path, target: Target, classes: str = "lesion", skip_unpaired: bool = False) -> Summary:
     """Convert Images/ and Masks/; the group is the patient in bus_data.csv, which also tells benign from malignant.
 
     Args:
-        classes: the labels "benign" and "malignant" instead of "lesion".
+        classes: "lesion" for one label, "benign+malignant" for two.
 
     Raises:
         UserError: the folder is not that of BUS-BRA, or its files have problems, all told together.
     """
     with target.opened(source, "BUS-BRA") as folder:
-        problems = Problems()
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
         selection = select(folder_with(folder, IMAGES, MASKS, TABLE), skip_unpaired, problems)
-        return write_dataset(selection, parse_labels(LABELS[classes]), registered("bus-bra"), target, problems)
+        return write_dataset(selection, labels, registered("bus-bra"), target, problems)
 
 
 def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .label_mapping import parse_labels
 from .masks import MaskFile
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import files_in, keep_pairs, read_table
+from .released import chosen_labels, files_in, keep_pairs, read_table
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
@@ -21,29 +20,29 @@ from .writer import write_dataset
 
 IMAGES, MASKS, TABLE = "images", "masks", "INFO.csv"
 NAME, FACTS = "Image", ("Label", "Doppler", "Marks", "Combined")
-LABELS = {False: "lesion=#00FF00,lesion=#FF0000", True: "benign=#00FF00,malignant=#FF0000"}
+LABELS = {"lesion": "lesion=#00FF00,lesion=#FF0000", "benign+malignant": "benign=#00FF00,malignant=#FF0000"}
 """By `classes`; black is no lesion."""
 
 _PICTURE = r"(([A-Z]{4})_.+)\.png"
 _LETTERS = 4
 
 
-def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
+def convert(source: Path, target: Target, classes: str = "lesion", skip_unpaired: bool = False) -> Summary:
     """Convert images/ and masks/. Normal images have black masks and are kept.
 
     The group is the patient, for whom the first four letters of a name stand. What INFO.csv says of Doppler colours,
     marks and images put side by side is kept as facts.
 
     Args:
-        classes: the labels "benign" (green) and "malignant" (red) instead of "lesion".
+        classes: "lesion" for one label, "benign+malignant" for two.
 
     Raises:
         UserError: the folder is not that of BUS-UCLM, or its files have problems, all told together.
     """
     with target.opened(source, "BUS-UCLM") as folder:
-        problems = Problems()
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
         selection = select(folder_with(folder, IMAGES, MASKS), skip_unpaired, problems)
-        return write_dataset(selection, parse_labels(LABELS[classes]), registered("bus-uclm"), target, problems)
+        return write_dataset(selection, labels, registered("bus-uclm"), target, problems)
 
 
 def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:

@@ -5,7 +5,7 @@ Who has run one on the release sets `tried` to True.
 
 from __future__ import annotations
 
-from .registry_line import CLASSES, LABELS, SKIP_UNPAIRED, Option, Source
+from .registry_line import LABELS, SKIP_UNPAIRED, Option, Source, classes_option
 
 DESCRIBED = (
     Source(
@@ -36,7 +36,7 @@ DESCRIBED = (
         url="https://doi.org/10.5281/zenodo.8231412",
         obtain="download BUSBRA.zip from the record; it holds Images, Masks, bus_data.csv",
         default_name="BUSBRA",
-        options=(CLASSES, SKIP_UNPAIRED),
+        options=(classes_option("lesion", "benign+malignant"), SKIP_UNPAIRED),
         tried=False,
         traps=(
             "image bus_X and mask mask_X differ in name",
@@ -55,7 +55,7 @@ DESCRIBED = (
         url="https://data.mendeley.com/datasets/7fvgj4jsp7",
         obtain="download the archive from the record; it holds images and masks",
         default_name="BUSUCLM",
-        options=(CLASSES, SKIP_UNPAIRED),
+        options=(classes_option("lesion", "benign+malignant"), SKIP_UNPAIRED),
         tried=False,
         traps=(
             "masks in colours: green benign, red malignant",
@@ -96,7 +96,7 @@ DESCRIBED = (
         url="https://warwick.ac.uk/fac/cross_fac/tia/data/hovernet/",
         obtain="download the archive from the page; it holds Train and Test with Images and Labels",
         default_name="CoNSeP",
-        options=(CLASSES, SKIP_UNPAIRED),
+        options=(classes_option("nucleus", "kinds"), SKIP_UNPAIRED),
         tried=False,
         traps=("object numbers and kinds in MATLAB files", "patients are not told"),
     ),
@@ -207,7 +207,7 @@ DESCRIBED = (
         url="https://warwick.ac.uk/fac/cross_fac/tia/data/lizard/",
         obtain="unpack lizard_images1.zip, lizard_images2.zip and lizard_labels.zip into one folder",
         default_name="Lizard",
-        options=(CLASSES, SKIP_UNPAIRED),
+        options=(classes_option("nucleus", "kinds"), SKIP_UNPAIRED),
         tried=False,
         traps=(
             "object numbers and a list of their kinds in MATLAB files",
@@ -226,12 +226,12 @@ DESCRIBED = (
         url="https://github.com/cv516Buaa/MMOTU_DS2Net",
         obtain="follow 'MMOTU' on the page; the folder OTU_2d holds images, annotations and lists",
         default_name="OTU2d",
-        options=(CLASSES, SKIP_UNPAIRED),
+        options=(classes_option("tumour", "kinds"), SKIP_UNPAIRED),
         tried=False,
         traps=(
             "masks N_binary.PNG beside coloured ones",
             "the kind stands in lists",
-            "masks of normal ovaries count as tumours without --classes: a note",
+            "masks of normal ovaries count as tumours without --classes kinds: a note",
         ),
     ),
     Source(
@@ -245,7 +245,7 @@ DESCRIBED = (
         url="https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke",
         obtain="unpack fold_1.zip, fold_2.zip and fold_3.zip into one folder",
         default_name="PanNuke",
-        options=(CLASSES,),
+        options=(classes_option("nucleus", "kinds"),),
         tried=False,
         traps=(
             "all images of a fold in one NumPy file of real numbers",

@@ -22,7 +22,7 @@ def select_parts(
     root: Path,
     parts: Mapping[str, bool],
     ending: str,
-    classes: bool,
+    kinds: bool,
     group_of: Callable[[str], str | None],
     skip_unpaired: bool,
     problems: Problems,
@@ -33,7 +33,7 @@ def select_parts(
     Args:
         parts: folders, and whether they are for testing.
         ending: of the images, without the dot.
-        classes: take the classes of the nuclei from "type_map".
+        kinds: take the kinds of the nuclei from "type_map".
         group_of: group of a name.
         prefixed: put the part in front of the names, for sets whose parts count from the same number.
 
@@ -53,6 +53,6 @@ def select_parts(
             case = f"{part}_{name}" if prefixed else name
             if case in cases:
                 problems.add(f"{images[name]} is in another part too; keep it in one of them.")
-            mask = MatlabMask(masks[name], "type_map" if classes else "")
+            mask = MatlabMask(masks[name], "type_map" if kinds else "")
             cases[case] = SourceCase(case, PictureFile(images[name]), mask, group_of(name), test)
     return list(cases.values()), left_out

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
 
-from .label_mapping import parse_labels
 from .matlab_masks import READING, MatlabMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import NO_PATIENTS, files_in, keep_pairs, read_table, require_listed
+from .released import NO_PATIENTS, chosen_labels, files_in, keep_pairs, numbered, read_table, require_listed
 from .sources import Selection, SourceCase
 from .summary import Summary
 from .target import Target
@@ -25,29 +24,29 @@ IMAGES, MASKS, TABLE = "Lizard_Images*", "Lizard_Labels", "info.csv"
 NAME, ORIGIN, SPLIT = "Filename", "Source", "Split"
 CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
 """In the order of the numbers 1 to 6."""
+LABELS = {"nucleus": "nucleus=1", "kinds": numbered(CLASSES)}
+"""By `classes`."""
 
 
-def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
+def convert(source: Path, target: Target, classes: str = "nucleus", skip_unpaired: bool = False) -> Summary:
     """Convert Lizard_Images1/, Lizard_Images2/ and Lizard_Labels/; object numbers stay beside the labels.
 
     All images are for training; the release divides them into three for cross-validation, which is kept as a fact, and
     tells no patients.
 
     Args:
-        classes: the six kinds as labels instead of "nucleus".
+        classes: "nucleus" for one label, "kinds" for six.
 
     Raises:
         UserError: the folder is not that of Lizard, or its files have problems, all told together.
     """
-    names = CLASSES if classes else ("nucleus",)
-    labels = parse_labels(",".join(f"{name}={number}" for number, name in enumerate(names, start=1)))
     with target.opened(source, "Lizard") as folder:
-        problems = Problems()
-        selection = select(folder, classes, skip_unpaired, problems)
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
+        selection = select(folder, classes == "kinds", skip_unpaired, problems)
         return write_dataset(selection, labels, registered("lizard"), target, problems)
 
 
-def select(root: Path, classes: bool, skip_unpaired: bool, problems: Problems) -> Selection:
+def select(root: Path, kinds: bool, skip_unpaired: bool, problems: Problems) -> Selection:
     """Find the cases, however deep the three archives were unpacked; what is wrong with names goes to `problems`.
 
     Raises:
@@ -71,7 +70,7 @@ def select(root: Path, classes: bool, skip_unpaired: bool, problems: Problems) -
         SourceCase(
             name,
             PictureFile(images[name]),
-            MatlabMask(masks[name], "class" if classes else ""),
+            MatlabMask(masks[name], "class" if kinds else ""),
             facts={"origin": rows[name][ORIGIN], "split": rows[name][SPLIT]},
         )
         for name in names

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
 
-from .label_mapping import parse_labels
 from .one_class_masks import READING, OneClassMask
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .released import NO_PATIENTS, files_in, keep_pairs, require_listed
+from .released import NO_PATIENTS, chosen_labels, files_in, keep_pairs, numbered, require_listed
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
@@ -35,24 +34,24 @@ CLASSES = (
     "high grade serous cystadenocarcinoma",
 )
 """In the order of the numbers 0 to 7 in the lists."""
+LABELS = {"tumour": numbered(("tumour",) * len(CLASSES)), "kinds": numbered(CLASSES)}
+"""By `classes`."""
 _NORMAL = CLASSES.index("normal ovary")
 
 
-def convert(source: Path, target: Target, classes: bool = False, skip_unpaired: bool = False) -> Summary:
+def convert(source: Path, target: Target, classes: str = "tumour", skip_unpaired: bool = False) -> Summary:
     """Convert images/N.JPG and annotations/N_binary.PNG; the images of val_cls.txt are for testing.
 
     Images of a normal ovary have the ovary as their mask; as in the authors' code it counts like a tumour.
 
     Args:
-        classes: the eight kinds of the lists as labels instead of "tumour".
+        classes: "tumour" for one label, "kinds" for the eight of the lists.
 
     Raises:
         UserError: the folder is not OTU_2d, or its files have problems, all told together.
     """
-    names = CLASSES if classes else ("tumour",) * len(CLASSES)
-    labels = parse_labels(",".join(f"{name}={number}" for number, name in enumerate(names, start=1)))
     with target.opened(source, "OTU_2d") as folder:
-        problems = Problems()
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
         selection = select(folder_with(folder, IMAGES, MASKS, *LISTS), skip_unpaired, problems)
         return write_dataset(selection, labels, registered("otu_2d"), target, problems)
 
@@ -82,7 +81,7 @@ def select(root: Path, skip_unpaired: bool, problems: Problems) -> Selection:
         if name in kinds
     ]
     normal = sum(case.facts["kind"] == CLASSES[_NORMAL] for case in cases)
-    note = f"{normal} masks show a normal ovary; only --classes tells it from tumours"
+    note = f"{normal} masks show a normal ovary; only --classes kinds tells it from tumours"
     return Selection(tuple(cases), NO_PATIENTS, READING, (note,) if normal else (), left_out)
 
 

@@ -15,11 +15,10 @@ import numpy as np
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.pixel_size import PixelSize
 
-from .label_mapping import parse_labels
 from .masks import MOST_OBJECTS, ReadMask
 from .problems import Problems, some
 from .registry import source as registered
-from .released import NO_PATIENTS
+from .released import NO_PATIENTS, chosen_labels, numbered
 from .sources import Selection, SourceCase
 from .summary import Summary
 from .target import Target
@@ -27,6 +26,8 @@ from .writer import write_dataset
 
 CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
 """In the order of the first five channels of the masks; the sixth is the background."""
+LABELS = {"nucleus": "nucleus=1", "kinds": numbered(CLASSES)}
+"""By `classes`."""
 READING = "every object in the five channels of the kinds counts"
 
 
@@ -63,12 +64,12 @@ class StackMask:
     """The nuclei of one image of a stack (N, H, W, 6): object numbers in a channel for each kind, then background.
 
     Attributes:
-        classes: the number of the kind as value, 1 to 5, instead of 1.
+        kinds: the number of the kind as value, 1 to 5, instead of 1.
     """
 
     path: Path
     index: int
-    classes: bool
+    kinds: bool
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -91,7 +92,7 @@ class StackMask:
             free = (numbers != 0) & (values == 0)
             _, order = np.unique(numbers[free], return_inverse=True)
             objects[free] = objects.max() + 1 + order
-            values[free] = kind + 1 if self.classes else 1
+            values[free] = kind + 1 if self.kinds else 1
         if objects.max() > MOST_OBJECTS:
             raise UserError(f"{self.path}: image {self.index} holds more than {MOST_OBJECTS} objects.")
         told = (f"image {self.index}: {contested} pixels of two kinds given to the first",) if contested else ()
@@ -115,26 +116,24 @@ def open_stack(path: Path, channels: int) -> np.ndarray:
     return stack
 
 
-def convert(source: Path, target: Target, classes: bool = False) -> Summary:
+def convert(source: Path, target: Target, classes: str = "nucleus") -> Summary:
     """Convert all folds below SRC: images/foldN/images.npy, images/foldN/types.npy and masks/foldN/masks.npy.
 
     All images are for training; their fold and tissue are kept as facts. The release tells no patients.
 
     Args:
-        classes: the five kinds as labels instead of "nucleus".
+        classes: "nucleus" for one label, "kinds" for five.
 
     Raises:
         UserError: the folder is not that of PanNuke, or its files have problems, all told together.
     """
-    names = CLASSES if classes else ("nucleus",)
-    labels = parse_labels(",".join(f"{name}={number}" for number, name in enumerate(names, start=1)))
     with target.opened(source, "PanNuke") as folder:
-        problems = Problems()
-        selection = select(folder, classes)
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
+        selection = select(folder, classes == "kinds")
         return write_dataset(selection, labels, registered("pannuke"), target, problems)
 
 
-def select(root: Path, classes: bool) -> Selection:
+def select(root: Path, kinds: bool) -> Selection:
     """Find the cases of all folds.
 
     Raises:
@@ -145,10 +144,10 @@ def select(root: Path, classes: bool) -> Selection:
     if not stacks or len(set(folds)) < len(folds):
         found = f"; it holds {some(folds)}" if folds else ""
         raise UserError(f"{root} must hold each fold of PanNuke once, such as Fold 1/images/fold1/images.npy{found}.")
-    return Selection(tuple(case for path in stacks for case in _fold(path, classes)), NO_PATIENTS, READING)
+    return Selection(tuple(case for path in stacks for case in _fold(path, kinds)), NO_PATIENTS, READING)
 
 
-def _fold(images: Path, classes: bool) -> list[SourceCase]:
+def _fold(images: Path, kinds: bool) -> list[SourceCase]:
     fold = images.parent.name
     masks = images.parents[2] / "masks" / fold / "masks.npy"
     number = len(open_stack(images, 3))
@@ -159,7 +158,7 @@ def _fold(images: Path, classes: bool) -> list[SourceCase]:
         SourceCase(
             f"{fold}_{index:04d}",
             StackPicture(images, index),
-            StackMask(masks, index, classes),
+            StackMask(masks, index, kinds),
             facts={"fold": fold, "tissue": tissues[index]},
         )
         for index in range(number)

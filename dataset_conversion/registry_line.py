@@ -40,7 +40,11 @@ LABELS = Option(
     "text",
     "NAME=VALUE,…",
 )
-CLASSES = Option("--classes", "one label for each kind that the set tells apart, instead of one for all")
+
+
+def classes_option(one: str, several: str) -> Option:
+    """--classes of a set that tells kinds apart: `one` label for all, which is the default, or `several`."""
+    return Option("--classes", "one label for all or one for each kind", "text", choices=(one, several))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,27 @@ from pathlib import Path
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 
+from .label_mapping import DeclaredLabel, parse_labels
 from .problems import Problems, count, some
 from .sources import OWN_GROUP
 
 NO_PATIENTS = f"the release tells no patients: {OWN_GROUP}"
+
+
+def numbered(names: Sequence[str]) -> str:
+    """Names for the values 1, 2, … as --labels has them: "benign=1,malignant=2"."""
+    return ",".join(f"{name}={value}" for value, name in enumerate(names, start=1))
+
+
+def chosen_labels(labels: Mapping[str, str], classes: str) -> tuple[DeclaredLabel, ...]:
+    """The labels that a set has for a choice of --classes.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    if classes not in labels:
+        raise UserError(f"--classes must be one of {', '.join(labels)}, got {classes!r}.")
+    return parse_labels(labels[classes])
 
 
 def files_in(folder: Path, pattern: str, title: str) -> dict[str, Path]:

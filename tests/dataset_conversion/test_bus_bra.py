@@ -37,7 +37,7 @@ def test_masks_and_patients(tmp_path: Path) -> None:
 
 
 def test_benign_and_malignant_from_the_table(tmp_path: Path) -> None:
-    done = convert("bus-bra", draw(tmp_path), tmp_path, classes=True)
+    done = convert("bus-bra", draw(tmp_path), tmp_path, classes="benign+malignant")
     assert done.labels == {"background": 0, "benign": 1, "malignant": 2}
     np.testing.assert_array_equal(done.label("bus_0001-r"), square(2))
     np.testing.assert_array_equal(done.label("bus_0002-l"), square(1))

@@ -28,7 +28,7 @@ def draw(root: Path) -> Path:
 
 
 def test_green_red_and_black(tmp_path: Path) -> None:
-    done = convert("bus-uclm", draw(tmp_path), tmp_path, classes=True)
+    done = convert("bus-uclm", draw(tmp_path), tmp_path, classes="benign+malignant")
     assert done.labels == {"background": 0, "benign": 1, "malignant": 2}
     for name, value in {"ALWI_000": 1, "ALWI_001": 0, "COPE_000": 2}.items():
         np.testing.assert_array_equal(done.label(name), square(value))

@@ -34,7 +34,7 @@ def test_consep(tmp_path: Path) -> None:
     done = convert("consep", tmp_path / "CoNSeP", tmp_path / "one")
     np.testing.assert_array_equal(done.label("train_2"), objects > 0)
     np.testing.assert_array_equal(done.objects("test_1", "Ts"), objects)
-    kinds = convert("consep", tmp_path / "CoNSeP", tmp_path / "seven", classes=True)
+    kinds = convert("consep", tmp_path / "CoNSeP", tmp_path / "seven", classes="kinds")
     np.testing.assert_array_equal(kinds.label("train_2"), types)
     assert kinds.labels["malignant epithelial"] == 4
 

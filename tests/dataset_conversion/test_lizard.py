@@ -29,7 +29,7 @@ def draw(root: Path) -> Path:
 
 def test_objects_and_kinds(tmp_path: Path) -> None:
     source = draw(tmp_path / "lizard")
-    done = convert("lizard", source, tmp_path, classes=True)
+    done = convert("lizard", source, tmp_path, classes="kinds")
     expected = square(2)
     expected[9:11, 1:5] = 6
     np.testing.assert_array_equal(done.label("glas_4"), expected)

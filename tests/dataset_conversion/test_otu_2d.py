@@ -32,11 +32,11 @@ def test_one_label(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.label("2"), square(1))
     np.testing.assert_array_equal(done.label("10", "Ts"), square(1))
     assert done.cases["2"].facts == {"kind": "normal ovary"}
-    assert "1 masks show a normal ovary; only --classes tells it from tumours" in done.summary.notes
+    assert "1 masks show a normal ovary; only --classes kinds tells it from tumours" in done.summary.notes
 
 
 def test_eight_kinds(tmp_path: Path) -> None:
-    done = convert("otu_2d", draw(tmp_path / "OTU_2d"), tmp_path, classes=True)
+    done = convert("otu_2d", draw(tmp_path / "OTU_2d"), tmp_path, classes="kinds")
     assert list(done.labels)[:3] == ["background", "chocolate cyst", "serous cystadenoma"]
     for name, part, value in (("1", "Tr", 1), ("2", "Tr", 6), ("10", "Ts", 8)):
         np.testing.assert_array_equal(done.label(name, part), square(value))

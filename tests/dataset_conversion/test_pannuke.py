@@ -35,7 +35,7 @@ def draw(root: Path, fold: int) -> None:
 def test_stacks(tmp_path: Path) -> None:
     for fold in (1, 2):
         draw(tmp_path / "pannuke", fold)
-    done = convert("pannuke", tmp_path / "pannuke", tmp_path, classes=True)
+    done = convert("pannuke", tmp_path / "pannuke", tmp_path, classes="kinds")
     assert set(done.groups) == {"fold1_0000", "fold1_0001", "fold2_0000", "fold2_0001"}
     np.testing.assert_array_equal(done.image("fold2_0001"), picture(21))
     expected = np.zeros((12, 15), dtype=np.uint8)

@@ -8,7 +8,14 @@ import pytest
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.dataset_conversion.problems import Problems
-from medt_pipeline.dataset_conversion.released import files_in, keep_pairs, read_table, require_listed
+from medt_pipeline.dataset_conversion.released import (
+    chosen_labels,
+    files_in,
+    keep_pairs,
+    numbered,
+    read_table,
+    require_listed,
+)
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -53,6 +60,13 @@ def test_tables(tmp_path: Path, separator: str) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not a text file"):
         read_table(file, [])
+
+
+def test_labels_of_a_choice() -> None:
+    labels = {"lesion": "lesion=1,lesion=2", "kinds": numbered(["benign", "malignant"])}
+    assert [(label.name, label.value) for label in chosen_labels(labels, "kinds")] == [("benign", 1), ("malignant", 2)]
+    with pytest.raises(UserError, match="--classes must be one of lesion, kinds, got 'all'"):
+        chosen_labels(labels, "all")
 
 
 def test_names_that_a_table_lacks() -> None:
