@@ -45,7 +45,7 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
         return write_dataset(selection, (), registered("medt"), target, problems)
 
 
-def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
+def select(source: Path, skip_unpaired: bool, problems: Problems, reading: MaskReading = READING) -> Selection:
     """Find the cases of all parts; where two parts share a name, every name gets its part in front."""
     found: list[_Found] = []
     notes: list[str] = []
@@ -69,13 +69,13 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
         SourceCase(
             name,
             PictureFile(one.image),
-            None if one.mask is None else MaskFile(one.mask, READING),
+            None if one.mask is None else MaskFile(one.mask, reading),
             test=one.split in _TEST,
         )
         for name, one in zip(names, found, strict=True)
     ]
     notes += renaming_note(prefixed, names)
-    return Selection(tuple(cases_of), OWN_GROUP, READING.explain(), tuple(notes), tuple(left_out))
+    return Selection(tuple(cases_of), OWN_GROUP, reading.explain(), tuple(notes), tuple(left_out))
 
 
 def _parts(source: Path) -> dict[str, Path]:

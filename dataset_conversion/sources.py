@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medt_pipeline.core.archives import RUBBISH_FOLDERS
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, stem_of
@@ -67,7 +68,8 @@ def folder_with(root: Path, *names: str) -> Path:
             return found[0]
         if found:
             raise UserError(f"{some([str(folder) for folder in found])} all hold {', '.join(names)}; give one of them.")
-        level = sorted(inner for folder in level for inner in folder.iterdir() if inner.is_dir())
+        inner = (one for folder in level for one in sorted(folder.iterdir()) if one.is_dir())
+        level = [folder for folder in inner if folder.name not in RUBBISH_FOLDERS]
     raise UserError(f"{root} holds no folder with {', '.join(names)}; give the folder or archive as it was downloaded.")
 
 

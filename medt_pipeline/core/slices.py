@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from medt_pipeline.core.errors import UserError
 
 SLICE_ENDINGS = (".nii.gz", ".nii", ".mha", ".npy")
 """Endings that `read_slice` accepts, in lower case."""
+
+_Read = TypeVar("_Read")
 
 MOST_VALUES = 2**29
 """Numbers in one file: 13,000 pixels squared in three channels."""
@@ -27,18 +30,32 @@ def read_slice(path: Path) -> np.ndarray:
         UserError: the file is missing, broken, too large, holds Python objects or several slices; the pixels of a
             MetaImage lie in another file.
     """
+    return _plain(_read(_READERS[path.suffix.lower()], path), path)
+
+
+def read_planes(path: Path) -> np.ndarray:
+    """Read a MetaImage of two or more slices of one value a pixel as (slices, H, W), as `read_slice` reads one.
+
+    Raises:
+        UserError: as for `read_slice`, several slices excepted; the file holds one slice or several values a pixel.
+    """
+    values, channels = _read(_metaimage, path)
+    if values.ndim != 3 or channels != 1 or len(values) < 2:
+        raise UserError(f"{path} has the shape {values.shape}; several slices of one value a pixel were expected.")
+    return _plain(values, path)
+
+
+def _read(reader: Callable[[Path], _Read], path: Path) -> _Read:
     try:
-        return _plain(_READERS[path.suffix.lower()](path), path)
+        return reader(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing.") from None
     except UserError:
         raise
     # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, RuntimeError, …
     except Exception as error:
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise UserError(
-            f"{path} cannot be read as an image ({reason[0].strip()}); replace it or leave it out."
-        ) from None
+        reason = (str(error).strip().splitlines()[-1:] or [type(error).__name__])[0].strip()
+        raise UserError(f"{path} cannot be read as an image ({reason}); replace it or leave it out.") from None
 
 
 def _read_nifti(path: Path) -> np.ndarray:
@@ -55,6 +72,12 @@ def _read_nifti(path: Path) -> np.ndarray:
 
 
 def _read_metaimage(path: Path) -> np.ndarray:
+    values, channels = _metaimage(path)
+    return _one_slice(values, path, channels > 1)
+
+
+def _metaimage(path: Path) -> tuple[np.ndarray, int]:
+    """The array as stored, slices first and channels last, and the number of channels."""
     import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
 
     with path.open("rb") as file:
@@ -65,8 +88,7 @@ def _read_metaimage(path: Path) -> np.ndarray:
     reader = _metaimage_reader(path)
     channels = reader.GetNumberOfComponents()
     _require_size((*reader.GetSize(), channels), path)
-    values = sitk.GetArrayFromImage(reader.Execute())
-    return _one_slice(values, path, channels > 1)
+    return sitk.GetArrayFromImage(reader.Execute()), channels
 
 
 def _read_npy(path: Path) -> np.ndarray:

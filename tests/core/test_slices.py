@@ -56,6 +56,16 @@ def test_colours(tmp_path: Path, shape: tuple[int, ...]) -> None:
         np.testing.assert_array_equal(read_image(tmp_path / f"a{ending}"), RGB)
 
 
+def test_planes_of_a_metaimage(tmp_path: Path) -> None:
+    planes = np.stack([GRAY, GRAY + 1, GRAY + 2])
+    np.testing.assert_array_equal(slices.read_planes(write(tmp_path / "a.mha", planes)), planes)
+    for other, vector in ((GRAY, False), (GRAY[None], False), (RGB, True)):
+        with pytest.raises(UserError, match="several slices of one value a pixel were expected"):
+            slices.read_planes(write(tmp_path / "b.mha", other, vector))
+    with pytest.raises(UserError, match=r"c\.mha is missing"):
+        slices.read_planes(tmp_path / "c.mha")
+
+
 def test_scaled_nifti_and_truth_values(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(GRAY.T, np.eye(4))
     image.header.set_slope_inter(2, 1)
