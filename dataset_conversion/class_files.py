@@ -119,8 +119,8 @@ class ClassFilesMask:
     """The masks of all classes of one image, laid over each other.
 
     Attributes:
-        files_of: the file of every class that counts and is there, in the order in which they are laid.
-        label_of: the label of every class.
+        files_of: the file of every class that is there.
+        label_of: the label of every class that counts, in the order in which they are laid.
         ordered: the order was said by the user: later classes lie on earlier ones. Else overlaps are refused.
         reading: the threshold of soft edges, or that nonzero values are numbers of objects.
     """
@@ -132,8 +132,12 @@ class ClassFilesMask:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """One a class."""
-        return tuple(self.files_of.values())
+        """Those of the classes that count, else all."""
+        return tuple(self.files_of[name] for name in self._counted) or tuple(self.files_of.values())
+
+    @property
+    def _counted(self) -> list[str]:
+        return [name for name in self.label_of if name in self.files_of]
 
     def read(self, size: tuple[int, int]) -> ReadMask:
         """Labels (H, W), and with `reading.instances` the objects of all classes, numbered through.
@@ -145,7 +149,8 @@ class ClassFilesMask:
         values = np.zeros(size, dtype=np.uint8)
         objects = np.zeros(size, dtype=np.int64) if self.reading.instances else None
         covered = 0
-        for name, path in self.files_of.items():
+        for name in self._counted:
+            path = self.files_of[name]
             inside, numbers = self._read_class(path, size)
             shared = int(np.count_nonzero(values[inside]))
             if shared and not self.ordered:

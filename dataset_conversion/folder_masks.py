@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of
+from medt_pipeline.core.images import ending_of
+from medt_pipeline.core.slices import read_placement
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
@@ -15,12 +18,12 @@ from .annotations.drawing import DRAWING_RULE
 from .class_files import ClassFilesMask, ClassMatching, match_class_files, match_class_folders
 from .class_names import ClassDecision, decide_classes
 from .label_mapping import DeclaredLabel, parse_labels
-from .mask_formats import AUTO, FORMATS, JSON_ENDINGS, XML_ENDINGS, FoundMasks, by_format, choose, find_masks
+from .mask_formats import AUTO, FORMATS, FoundMasks, by_format, choose, find_masks
 from .masks import MaskFile, MaskReading, MaskSource
 from .pair_rules import pair_by_pattern, pair_by_table
 from .pairing import Pairing, pair, split_by_words, split_shared_folder
-from .problems import Problems, count
-from .sources import images_in, other_files, report_unpaired
+from .problems import Problems, count, some
+from .sources import images_in, left_alone, report_unpaired
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,9 @@ def match_masks(images: Path, masks: Path, options: FolderOptions, problems: Pro
         files, mask_pictures = split_by_words(files) if options.pair else split_shared_folder(files)
         # its files of other kinds are the annotations
         notes = []
-    elif masks.is_dir():
-        notes += other_files(masks, (*IMAGE_ENDINGS, *JSON_ENDINGS, *XML_ENDINGS))
     found = find_masks(masks, files, mask_pictures, options.mask_format)
+    if mask_pictures is None and masks.is_dir():
+        notes += left_alone(masks, set(found.files))
     matched = _MATCH[found.format](files, found, options, problems)
     return replace(matched, notes=(*notes, *matched.notes))
 
@@ -105,9 +108,13 @@ def _table(pair: str | None) -> Path | None:
 
 def _by_table(table: Path, images: Path, masks: Path, options: FolderOptions, problems: Problems) -> MatchedMasks:
     pairing, groups = pair_by_table(table, images, masks)
-    found = choose(by_format([mask for _, mask in pairing.pairs]), table, options.mask_format)
+    masks_listed = [mask for _, mask in pairing.pairs]
+    found = choose(by_format(masks_listed), table, options.mask_format)
     if found.format not in (*READERS, "pictures"):
         raise UserError(f"{table} pairs files, but {FORMATS[found.format]} is for many images; leave out --pair.")
+    others = [mask.name for mask in masks_listed if mask not in found.files]
+    if others:
+        raise UserError(f"{table} lists {FORMATS[found.format]} and other files: {some(others)}; list one kind.")
     return replace(_from_pairs(pairing, found.format, options, problems), groups=groups)
 
 
@@ -122,9 +129,25 @@ def _from_pairs(pairing: Pairing, format: str, options: FolderOptions, problems:
     if format == "pictures":
         masks = tuple((image, MaskFile(mask, options.reading)) for image, mask in pairing.pairs)
         declared = () if options.labels is None else parse_labels(options.labels)
-        return MatchedMasks(masks, options.reading.explain(), declared, left_out=left_out)
+        return MatchedMasks(masks, options.reading.explain(), declared, _misplaced(pairing.pairs), left_out)
     _refuse_reading(format, options)
     return _named(from_files(format, pairing.pairs, options.labels, problems), format, left_out)
+
+
+def _misplaced(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
+    """A note on medical masks whose header places them elsewhere than their image: pixels are taken as stored."""
+    names = []
+    for image, mask in pairs:
+        if ending_of(image).removesuffix(".gz") != ending_of(mask).removesuffix(".gz"):
+            continue
+        one, other = read_placement(image), read_placement(mask)
+        # a plane and a volume of one slice tell too different things to be compared
+        if one and other and len(one) == len(other) and not np.allclose(one, other, atol=1e-3):
+            names.append(mask.name)
+    if not names:
+        return ()
+    where = f"{count(len(names), 'mask')} placed or turned otherwise than the image by the header ({some(names)})"
+    return (f"{where}: pixels are taken as stored; look at the contact sheet whether they fit",)
 
 
 def _match_coco(images: Sequence[Path], found: FoundMasks, options: FolderOptions, problems: Problems) -> MatchedMasks:
@@ -157,14 +180,12 @@ def _match_classes(
     if not matching.files_of:
         problems.raise_if_any()
     classes = decide_classes(matching.counts(), options.labels, "mask")
-    masks = tuple((image, _class_mask(files, classes, options.reading)) for image, files in matching.files_of.items())
+    masks = tuple(
+        (image, ClassFilesMask(files, classes.label_of, classes.ordered, options.reading))
+        for image, files in matching.files_of.items()
+    )
     reading = f"{FORMATS[found.format]}: {options.reading.explain()}"
     return MatchedMasks(masks, reading, classes.declared, (*classes.notes, *_absent(matching, classes)), left_out)
-
-
-def _class_mask(files: Mapping[str, Path], classes: ClassDecision, reading: MaskReading) -> ClassFilesMask:
-    counted = {name: files[name] for name in classes.label_of if name in files}
-    return ClassFilesMask(counted, classes.label_of, classes.ordered, reading)
 
 
 def _absent(matching: ClassMatching, classes: ClassDecision) -> list[str]:

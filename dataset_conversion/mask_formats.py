@@ -52,7 +52,7 @@ def find_masks(masks: Path, images: Sequence[Path], in_shared_folder: Sequence[P
     """
     if masks.is_file() and ending_of(masks) in JSON_ENDINGS:
         found = by_format([masks])
-        if "coco" not in found:
+        if found and "coco" not in found:
             raise UserError(f"{masks} is for one picture; give the folder that holds it and those of the others.")
     else:
         files = sorted(path for path in require_folder(masks, "masks").iterdir() if path.is_file())
@@ -89,21 +89,28 @@ def choose(found: Mapping[str, tuple[Path, ...]], where: Path, wanted: str) -> F
 
 
 def by_format(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    """Part files by format; the first JSON file tells that of all, and the readers refuse those that differ.
+    """Part files by format; those of other kinds are left out.
+
+    The first JSON file that is one of annotations tells the format of all after it; the readers refuse those that
+    differ.
 
     Raises:
-        UserError: a JSON file is no annotation file, or several may be COCO.
+        UserError: a JSON file is none, or several may be COCO.
     """
-    pictures = tuple(file for file in files if ending_of(file) in IMAGE_ENDINGS)
-    json_files = tuple(file for file in files if ending_of(file) in JSON_ENDINGS)
-    xml_files = tuple(file for file in files if ending_of(file) in XML_ENDINGS)
-    found = {"pictures": pictures, "aperio": xml_files}
-    if json_files:
-        found[_sniff(json_files[0])] = json_files
+    found = {
+        "pictures": [file for file in files if ending_of(file) in IMAGE_ENDINGS],
+        "aperio": [file for file in files if ending_of(file) in XML_ENDINGS],
+    }
+    json_files = [file for file in files if ending_of(file) in JSON_ENDINGS]
+    for place, file in enumerate(json_files):
+        format = _sniff(file)
+        if format:
+            found[format] = json_files[place:]
+            break
     if len(found.get("coco", ())) > 1:
         names = some([file.name for file in json_files])
         raise UserError(f"{json_files[0].parent} holds several JSON files ({names}); give the one COCO file itself.")
-    return {key: files for key, files in found.items() if files}
+    return {format: tuple(files) for format, files in found.items() if files}
 
 
 def _with_classes(
@@ -132,7 +139,8 @@ def _folders(masks: Path) -> tuple[Path, ...]:
     )
 
 
-def _sniff(path: Path) -> str:
+def _sniff(path: Path) -> str | None:
+    """The format of a JSON file, None where it holds no annotations."""
     content = load_json(path)
     if isinstance(content, list):
         return "geojson"
@@ -143,4 +151,4 @@ def _sniff(path: Path) -> str:
             return "labelme"
         if content.get("type") in ("FeatureCollection", "Feature"):
             return "geojson"
-    raise UserError(f"{path} is neither COCO nor LabelMe nor GeoJSON; take it out of the folder.")
+    return None

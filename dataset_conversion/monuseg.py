@@ -12,7 +12,6 @@ from medt_pipeline.core.pixel_size import pixel_size
 from .annotations.aperio_xml import read_aperio_xml, read_pixel_um
 from .annotations.drawing import DRAWING_RULE
 from .annotations.mask import AnnotatedMask
-from .annotations.reading import Annotations
 from .borders import BorderedMask, explain_border
 from .label_mapping import parse_labels
 from .masks import MaskSource
@@ -96,7 +95,7 @@ def find_tiles(source: Path, problems: Problems) -> dict[str, _Tile]:
         tile = tiles.get(path.stem, _Tile(any("test" in name.lower() for name in folders), None, None))
         if (tile.image if ending == ".tif" else tile.outlines) is not None:
             problems.add(f"{source} holds two files {path.name}; give the folder of one release.")
-        tiles[path.stem] = replace(tile, **{"image" if ending == ".tif" else "outlines": path})
+        tiles[path.stem] = replace(tile, image=path) if ending == ".tif" else replace(tile, outlines=path)
     if not any(tile.image and tile.outlines for tile in tiles.values()):
         raise UserError(f"{source} holds no NAME.tif with NAME.xml, so it is not MoNuSeg as it was released.")
     return dict(sorted(tiles.items()))
@@ -108,12 +107,6 @@ def patient(name: str) -> str:
     return "-".join(parts[:3]) if parts[0] == "TCGA" and len(parts) > 3 else name
 
 
-def read_nuclei(path: Path) -> Annotations:
-    """The outlines of one tile as nuclei, whatever their layers are called."""
-    annotations = read_aperio_xml(path)
-    return replace(annotations, shapes=tuple(replace(shape, name=NUCLEUS) for shape in annotations.shapes))
-
-
 def _picture(image: Path, outlines: Path | None) -> PictureFile:
     size = None if outlines is None else read_pixel_um(outlines)
     return PictureFile(image, None if size is None else pixel_size(size, size, "MicronsPerPixel in the XML"))
@@ -122,5 +115,5 @@ def _picture(image: Path, outlines: Path | None) -> PictureFile:
 def _mask(outlines: Path | None, border: int | None) -> MaskSource | None:
     if outlines is None:
         return None
-    mask = AnnotatedMask(outlines, partial(read_nuclei, outlines), {NUCLEUS: 1})
+    mask = AnnotatedMask(outlines, partial(read_aperio_xml, outlines, NUCLEUS), {NUCLEUS: 1})
     return mask if border is None else BorderedMask(mask, border)

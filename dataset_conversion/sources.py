@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,26 +80,27 @@ def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
         UserError: the folder is absent, a file, or without any image.
     """
     files = list_images(require_folder(folder, what))
-    others = _other_endings(folder, IMAGE_ENDINGS)
     if not files:
-        seen = f"; it holds {some(sorted(others))}" if others else "; it holds no files"
+        others = sorted(_endings(folder, ()))
+        seen = f"; it holds {some(others)}" if others else "; it holds no files"
         raise UserError(f"There are no {what} in {folder} ({', '.join(IMAGE_ENDINGS)} are read{seen}).")
-    return files, other_files(folder, IMAGE_ENDINGS)
+    return files, left_alone(folder, files)
 
 
-def other_files(folder: Path, endings: Sequence[str]) -> list[str]:
-    """A note on the files of other endings in `folder`, if there are any."""
-    others = _other_endings(folder, endings)
+def left_alone(folder: Path, taken: Collection[Path]) -> list[str]:
+    """A note on the files in `folder` that were not taken, if there are any; hidden ones are not told."""
+    others = _endings(folder, taken)
     if not others:
         return []
     return [f"{count(others.total(), 'file')} of other kinds in {folder.name} left alone: {some(sorted(others))}"]
 
 
-def _other_endings(folder: Path, known: Sequence[str]) -> Counter[str]:
-    endings = Counter(
-        ending_of(path) or path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+def _endings(folder: Path, without: Collection[Path]) -> Counter[str]:
+    return Counter(
+        ending_of(path) or path.name
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path not in without
     )
-    return Counter({ending: number for ending, number in endings.items() if ending not in known})
 
 
 def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -> list[str]:

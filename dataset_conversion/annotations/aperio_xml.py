@@ -27,11 +27,11 @@ _WITHOUT_AREA = {"3": "arrow", "4": "ruler"}
 CORNERS_OF_ELLIPSE = 720
 
 
-def read_aperio_xml(path: Path) -> Annotations:
-    """Read the regions of all layers; the class is the name of the layer, "" where it has none.
+def read_aperio_xml(path: Path, name: str | None = None) -> Annotations:
+    """Read the regions of all layers; their class is `name`, else that of the layer, "" where it has none.
 
-    A region marked as negative (`NegativeROA`) is a hole in the smallest region of its layer that holds most of its
-    points. Arrows and rulers have no area and are told in the notes.
+    A region marked as negative (`NegativeROA`) is a hole in that larger region of its layer which holds most of its
+    points, of several the smallest. Arrows and rulers have no area and are told in the notes.
 
     Raises:
         UserError: the file is not such XML, or holds a document type or entities.
@@ -40,7 +40,7 @@ def read_aperio_xml(path: Path) -> Annotations:
     shapes: list[Outline] = []
     without_area: Counter[str] = Counter()
     for layer in root.findall("Annotation"):
-        name = (layer.get("Name") or "").strip()
+        class_name = (layer.get("Name") or "").strip() if name is None else name
         positive: list[Outline] = []
         negative: list[np.ndarray] = []
         for region in layer.findall("Regions/Region"):
@@ -50,7 +50,7 @@ def read_aperio_xml(path: Path) -> Annotations:
             elif region.get("NegativeROA", "0") == "1":
                 negative.append(_ring(region, path))
             else:
-                positive.append(Outline(name, _ring(region, path)))
+                positive.append(Outline(class_name, _ring(region, path)))
         without_area["hole without a region around it"] += _cut(positive, negative)
         shapes += positive
     return Annotations(tuple(shapes), notes=left_out_note(+without_area))
@@ -95,7 +95,7 @@ def _cut(regions: list[Outline], holes: list[np.ndarray]) -> int:
     """Give every hole to its region, in place; the number of holes that lie in none."""
     alone = 0
     for hole in holes:
-        held = [_share_inside(hole, region.exterior) for region in regions]
+        held = [_share_inside(hole, region.exterior) if region.area > ring_area(hole) else 0.0 for region in regions]
         best = max(held, default=0.0)
         if not best:
             alone += 1

@@ -43,8 +43,8 @@ class Drawing:
         """A sentence on each kind of shape that was left out or cut."""
         lines = (
             (self.without_area, "{} of fewer than three points left out"),
-            (self.without_pixel, "{} left out that hold no pixel's centre or lie outside the picture"),
-            (self.hidden, "{} left out that smaller ones cover altogether"),
+            (self.without_pixel, "{} left out in which no pixel of the picture has its centre"),
+            (self.hidden, "{} left out because smaller ones cover all of it"),
             (self.overlapped, f"{{}} overlapped by smaller ones, which keep the {self.contested_pixels} shared pixels"),
         )
         return tuple(text.format(f"{number} shape{'' if number == 1 else 's'}") for number, text in lines if number)

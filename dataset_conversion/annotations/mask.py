@@ -52,7 +52,10 @@ class AnnotatedMask:
         except UserError as error:
             raise UserError(f"{self._where} {error}.") from None
         self._require_inside(drawing, annotations, size)
-        return ReadMask(drawing.labels, drawing.objects, (*annotations.notes, *drawing.repairs))
+        repairs = (*annotations.notes, *drawing.repairs)
+        # messages name the file, which is that of many pictures
+        told = repairs if self.picture is None else tuple(f"{self.picture}: {repair}" for repair in repairs)
+        return ReadMask(drawing.labels, drawing.objects, told)
 
     @property
     def _where(self) -> str:

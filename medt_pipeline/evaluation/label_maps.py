@@ -44,3 +44,11 @@ def read_label_map(path: Path) -> np.ndarray:
             "medt_convert turns colours into labels."
         )
     return labels
+
+
+def values_in(label_map: np.ndarray) -> list[int]:
+    """The different values of (H, W) integers, sorted."""
+    # Counting is several times faster than sorting, where the values cannot be many.
+    if label_map.dtype == np.uint8:
+        return np.flatnonzero(np.bincount(label_map.ravel())).tolist()
+    return np.unique(label_map).tolist()

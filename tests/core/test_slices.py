@@ -135,3 +135,16 @@ def test_names(tmp_path: Path) -> None:
     write(tmp_path / "a.nii.gz", GRAY)
     (tmp_path / "a.gz").touch()
     assert list_images(tmp_path) == [tmp_path / "a.nii.gz"]
+
+
+def test_placement(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(GRAY.T, np.diag([-2.0, 3.0, 1.0, 1.0]))
+    nibabel.save(image, tmp_path / "a.nii")
+    np.testing.assert_array_equal(np.reshape(slices.read_placement(tmp_path / "a.nii"), (4, 4)), image.affine)
+    moved = SimpleITK.GetImageFromArray(GRAY)
+    moved.SetOrigin((4.0, 5.0))
+    SimpleITK.WriteImage(moved, str(tmp_path / "a.mha"))
+    assert slices.read_placement(tmp_path / "a.mha") == (4.0, 5.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+    (tmp_path / "b.nii.gz").write_bytes(b"x")
+    assert slices.read_placement(tmp_path / "b.nii.gz") is None
+    assert slices.read_placement(tmp_path / "a.png") is None

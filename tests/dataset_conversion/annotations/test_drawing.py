@@ -77,8 +77,8 @@ def test_what_cannot_be_drawn_is_counted() -> None:
     assert not drawn.labels[12:18, 12:18].any()
     assert drawn.repairs == (
         "2 shapes of fewer than three points left out",
-        "2 shapes left out that hold no pixel's centre or lie outside the picture",
-        "1 shape left out that smaller ones cover altogether",
+        "2 shapes left out in which no pixel of the picture has its centre",
+        "1 shape left out because smaller ones cover all of it",
     )
 
 
