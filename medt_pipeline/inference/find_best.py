@@ -15,6 +15,7 @@ from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.evaluation.folder import FolderScores, evaluate_folder
+from medt_pipeline.evaluation.options import EvaluationOptions
 from medt_pipeline.evaluation.quality import Quality, calibrate, expected_dice
 from medt_pipeline.evaluation.selection import (
     SURE,
@@ -140,7 +141,14 @@ def _write_masks(
         write_png(folder / f"{case}.png", labels)
         write_png(folder / "uncertainty" / f"{case}.png", as_picture(entropy(mean)))
         expected.append(expected_dice(mean, labels))
-    scores = evaluate_folder(held_out.references, folder, held_out.dataset_json["labels"], only=held_out.cases)
+    scores = evaluate_folder(
+        held_out.references,
+        folder,
+        held_out.dataset_json["labels"],
+        only=held_out.cases,
+        options=EvaluationOptions(groups=held_out.group_of),
+        dataset_folder=held_out.raw,
+    )
     write_scores(scores, folder)
     by_class = {one.label: _of_class(scores, one.label, held_out.cases) for one in scores.classes}
     true = mean_of_classes(np.stack([values[:, 0] for values in by_class.values()], axis=1))

@@ -29,6 +29,7 @@ class OutOfFold:
         group_of: patient of each case.
         folders: by configuration and fold, the folder of the validation.
         references: folder of the label maps.
+        raw: folder of the raw data set, with sizes of pixels and instance maps; None where it is not here.
         seconds: median seconds an image by configuration, for one network.
         left_out: sentences on configurations that are not complete.
     """
@@ -39,6 +40,7 @@ class OutOfFold:
     group_of: dict[str, str]
     folders: dict[str, tuple[Path, ...]]
     references: Path
+    raw: Path | None
     seconds: dict[str, float]
     left_out: tuple[str, ...]
 
@@ -104,8 +106,9 @@ def open_out_of_fold(workspace: Workspace, dataset_id: int) -> OutOfFold:
         )
     groups = {case: facts[case].fold_group for case in fold_of}
     cases = tuple(sorted(fold_of))
-    references = preprocessed / "gt_segmentations"
-    return OutOfFold(dataset_json, cases, fold_of, groups, folders, references, seconds, left_out)
+    references, raw = preprocessed / "gt_segmentations", workspace.raw / name
+    known = raw if raw.is_dir() else None
+    return OutOfFold(dataset_json, cases, fold_of, groups, folders, references, known, seconds, left_out)
 
 
 def _complete(
