@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.errors import UserError
 
 from .described_sets import DESCRIBED
-from .registry_line import SKIP_UNPAIRED, Option, Source
+from .registry_line import SKIP_UNPAIRED, Option, Source, classes_option
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -65,14 +65,14 @@ SOURCES = (
         obtain="download the archive from the page; it holds benign/benign (1).png, benign/benign (1)_mask.png, …",
         default_name="BUSI",
         options=(
-            Option(
-                "--classes",
-                "one label for all lesions or one for each kind",
-                "text",
-                choices=("lesion", "benign+malignant"),
-            ),
+            classes_option("lesion", "benign+malignant"),
             Option("--drop-normals", "leave out the images without lesion; else they stay, with empty masks"),
             SKIP_UNPAIRED,
+        ),
+        traps=(
+            "several masks an image: united, each an object; masks in all modes of PNG",
+            "RGB images that are gray but for marks",
+            "near-duplicates, some with two diagnoses: one group",
         ),
     ),
     Source(
@@ -86,6 +86,7 @@ SOURCES = (
         url="https://github.com/tmkand/usgra-seg",
         obtain="download the repository as zip; it holds dataset/images, dataset/masks, dataset/test",
         default_name="USGRA",
+        traps=("masks with palettes: the index is the label", "images in gray and RGB mixed", "duplicates: one group"),
     ),
     Source(
         key="folder",
