@@ -70,9 +70,9 @@ SOURCES = (
             SKIP_UNPAIRED,
         ),
         traps=(
-            "several masks an image: united, each an object; masks in all modes of PNG",
-            "RGB images that are gray but for marks",
-            "near-duplicates, some with two diagnoses: one group",
+            "one to three masks an image, of 1 bit, RGB or RGBA: united, each kept as an object",
+            "normal images have empty masks and are kept, or left out with --drop-normals",
+            "pictures that occur twice, one with two diagnoses, and many near-duplicates: told, and kept in one group",
         ),
     ),
     Source(
@@ -86,7 +86,11 @@ SOURCES = (
         url="https://github.com/tmkand/usgra-seg",
         obtain="download the repository as zip; it holds dataset/images, dataset/masks, dataset/test",
         default_name="USGRA",
-        traps=("masks with palettes: the index is the label", "images in gray and RGB mixed", "duplicates: one group"),
+        traps=(
+            "masks are palette pictures: the index is the label",
+            "gray and RGB images mixed: all become RGB",
+            "pictures that occur twice and near-duplicates: kept in one group",
+        ),
     ),
     Source(
         key="folder",
