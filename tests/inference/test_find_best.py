@@ -110,7 +110,8 @@ def test_prediction_follows_the_recipe(trained: Drawn, tmp_path: Path) -> None:
         {"model": model, "configuration": "2d", "folds": [fold], "weight": w} for fold, w in ((0, 0.25), (1, 0.75))
     ]
     quality = {"slope": 0.5, "offset": 0.2, "correlation": 0.5, "rank_correlation": 0.5, "error": 0.1, "images": 10}
-    recipe = {"format": 1, "members": members, "quality": quality}
+    nothing = {"version": 1, "smoothing_px": 0, "classes": {}}
+    recipe = {"format": 1, "members": members, "postprocessing": nothing, "quality": quality}
     (results / "inference.json").write_text(json.dumps(recipe))
     images = drawn.source / "test" / "images"
     options = PredictionOptions(quiet=True, save_probabilities=True, uncertainty=True)
