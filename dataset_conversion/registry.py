@@ -3,80 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from medt_pipeline.core.errors import UserError
+
+from .described_sets import DESCRIBED
+from .registry_line import SKIP_UNPAIRED, Option, Source
 
 if TYPE_CHECKING:
     from .summary import Summary
     from .target import Target
-
-
-@dataclass(frozen=True)
-class Option:
-    """One input or option of a source, as the command offers it.
-
-    Attributes:
-        flag: such as "--classes"; a word without dashes, such as "SRC", is a necessary input without a flag.
-        kind: "switch" is given or not, "number" a whole number, "path" a file or folder.
-        choices: the only values that are allowed; the first is the default.
-        required: a flag that must be given.
-        excludes: options of one source with the same word here exclude each other.
-    """
-
-    flag: str
-    help: str
-    kind: Literal["switch", "text", "number", "path"] = "switch"
-    metavar: str | None = None
-    choices: tuple[str, ...] = ()
-    required: bool = False
-    excludes: str = ""
-
-    @property
-    def keyword(self) -> str:
-        """Name of the parameter of `convert`: "skip_unpaired" for --skip-unpaired, "src" for SRC."""
-        return self.flag.lstrip("-").replace("-", "_").lower()
-
-
-SRC = Option("SRC", "the folder with the files, or the archive (zip, tar.gz) as it was downloaded", "path")
-SKIP_UNPAIRED = Option("--skip-unpaired", "leave out images without mask and masks without image")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One line of the table.
-
-    Attributes:
-        key: what is typed after `medt_convert`.
-        module: file in this folder with `convert(*inputs, target, **options)`.
-        task: what is to be segmented; `modality`: how the images were made; `size`: how many images there are.
-        terms: licence or terms of use, the reader's own for own images.
-        obtain: where and how to get the files, and how they must lie.
-        default_name: name of the data set where -n is not given; None makes -n necessary.
-        inputs: given to `convert` in this order; `options`: given by their keywords.
-        record: dataclass in `module` that the options make up together, given to `convert` as `options`; "" gives them
-            one by one.
-        example: inputs and options of an example.
-        tried: the converter was run on the released files; False: only on a drawn copy of their described layout.
-    """
-
-    key: str
-    module: str
-    title: str
-    task: str
-    modality: str
-    size: str
-    terms: str
-    url: str
-    obtain: str
-    default_name: str | None = None
-    inputs: tuple[Option, ...] = (SRC,)
-    options: tuple[Option, ...] = (SKIP_UNPAIRED,)
-    record: str = ""
-    example: str = "SRC"
-    tried: bool = True
 
 
 SOURCES = (
@@ -91,6 +28,30 @@ SOURCES = (
         url="https://warwick.ac.uk/fac/sci/dcs/research/tia/glascontest/",
         obtain="download the archive from the page; it holds train_1.bmp, train_1_anno.bmp, …, Grade.csv",
         default_name="GlaS",
+        traps=("object numbers in _anno.bmp: kept beside the label", "Grade.csv with blanks in its header: groups"),
+    ),
+    Source(
+        key="monuseg",
+        module="monuseg",
+        title="MoNuSeg 2018 (MICCAI challenge)",
+        task="nuclei",
+        modality="histology (H&E) of several organs, RGB",
+        size="30 training and 14 test tiles of 1000×1000 pixels",
+        terms="CC BY-NC-SA 4.0; cite Kumar et al. 2017 and 2020",
+        url="https://monuseg.grand-challenge.org/Data/",
+        obtain="download both archives and unpack them into one folder: Tissue Images/*.tif with Annotations/*.xml, "
+        "and MoNuSegTestData with both",
+        default_name="MoNuSeg",
+        options=(
+            SKIP_UNPAIRED,
+            Option(
+                "--border", "make the outermost N pixels of each nucleus a class of their own", "number", metavar="N"
+            ),
+        ),
+        traps=(
+            "outlines in Aperio XML: filled exactly, overlaps resolved and counted, object numbers kept",
+            "groups: TCGA patient",
+        ),
     ),
     Source(
         key="busi",
@@ -135,17 +96,40 @@ SOURCES = (
         size="any",
         terms="those of your data",
         url="",
-        obtain="one folder of images (png, bmp, tif, jpg), one of masks (png, bmp, tif), the same names in both",
+        obtain="one folder of images, one of masks or annotations of the same names, or a COCO file",
         inputs=(
-            Option("--images", "folder of images: png, bmp, tif, jpg", "path", "DIR", required=True),
-            Option("--masks", "folder of masks: png, bmp, tif", "path", "DIR", required=True),
+            Option(
+                "--images", "folder of images: png, bmp, tif, jpg, jp2, npy, nii, mha", "path", "DIR", required=True
+            ),
+            Option(
+                "--masks",
+                "folder of masks (png, bmp, tif, npy, nii, mha; also one a class: a_gland.png or gland/a.png), of "
+                "LabelMe JSON, QuPath GeoJSON or Aperio XML, or one COCO JSON file",
+                "path",
+                "DIR|JSON",
+                required=True,
+            ),
         ),
         options=(
             Option(
                 "--labels",
-                "what the mask values mean: name=value,… or name=#RRGGBB,…; any other value is an error",
+                "what the mask values mean: name=value,… or name=#RRGGBB,…, any other value is an error; or which "
+                "named classes count: name,… or name=CLASS,…, others are left out",
                 "text",
                 "NAME=VALUE,…",
+            ),
+            Option(
+                "--pair",
+                "which mask belongs to which image: a regular expression whose first group both names share, or a CSV "
+                "file with the columns image, mask and perhaps group; default: the same stem",
+                "text",
+                "REGEX|CSV",
+            ),
+            Option(
+                "--mask-format",
+                "what --masks holds, where that is in doubt",
+                "text",
+                choices=("auto", "pictures", "class-files", "class-folders", "coco", "labelme", "geojson", "aperio"),
             ),
             Option(
                 "--groups",
@@ -177,6 +161,7 @@ SOURCES = (
         url="https://github.com/jeya-maria-jose/Medical-Transformer",
         obtain="SRC/img and SRC/labelcol, or SRC/train, SRC/val, SRC/test with both inside",
     ),
+    *DESCRIBED,
 )
 
 

@@ -68,6 +68,26 @@ def test_png_with_colours_of_16_bits_is_refused_rather_than_cut(tmp_path: Path) 
     assert read_image(tmp_path / "b.png").shape == (16, 16, 3)
 
 
+def test_jpeg_2000(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.jp2")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jp2"), picture)
+    deep = np.arange(384, dtype=np.uint16).reshape(16, 24) * 99
+    Image.fromarray(deep).save(tmp_path / "b.jp2")
+    np.testing.assert_array_equal(read_image(tmp_path / "b.jp2"), deep)
+    with pytest.raises(UserError, match="cannot serve as a mask"):
+        read_mask(tmp_path / "b.jp2")
+
+
+def test_deep_colours_of_jpeg_2000_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "a.jp2")
+    content = bytearray((tmp_path / "a.jp2").read_bytes())
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 15  # 16 bits less one
+    (tmp_path / "a.jp2").write_bytes(content)
+    with pytest.raises(UserError, match="16 bits a channel"):
+        read_image(tmp_path / "a.jp2")
+
+
 @settings(max_examples=40)
 @given(
     picture=st.one_of(
