@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.errors import UserError
 
 from .described_sets import DESCRIBED
-from .registry_line import SKIP_UNPAIRED, Option, Source
+from .registry_line import SKIP_UNPAIRED, Option, Source, classes_option
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -65,14 +65,14 @@ SOURCES = (
         obtain="download the archive from the page; it holds benign/benign (1).png, benign/benign (1)_mask.png, …",
         default_name="BUSI",
         options=(
-            Option(
-                "--classes",
-                "one label for all lesions or one for each kind",
-                "text",
-                choices=("lesion", "benign+malignant"),
-            ),
+            classes_option("lesion", "benign+malignant"),
             Option("--drop-normals", "leave out the images without lesion; else they stay, with empty masks"),
             SKIP_UNPAIRED,
+        ),
+        traps=(
+            "one to three masks an image, of 1 bit, RGB or RGBA: united, each kept as an object",
+            "normal images have empty masks and are kept, or left out with --drop-normals",
+            "pictures that occur twice, one with two diagnoses, and many near-duplicates: told, and kept in one group",
         ),
     ),
     Source(
@@ -86,6 +86,11 @@ SOURCES = (
         url="https://github.com/tmkand/usgra-seg",
         obtain="download the repository as zip; it holds dataset/images, dataset/masks, dataset/test",
         default_name="USGRA",
+        traps=(
+            "masks are palette pictures: the index is the label",
+            "gray and RGB images mixed: all become RGB",
+            "pictures that occur twice and near-duplicates: kept in one group",
+        ),
     ),
     Source(
         key="folder",
