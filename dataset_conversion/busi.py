@@ -6,14 +6,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from medt_pipeline.core.errors import UserError
-
-from .label_mapping import parse_labels
 from .masks import UnitedMasks
 from .pictures import PictureFile
 from .problems import Problems, count, some
 from .registry import source as registered
-from .sources import OWN_GROUP, Selection, SourceCase, folder_with
+from .released import NO_PATIENTS, chosen_labels
+from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
@@ -41,12 +39,10 @@ def convert(
     Raises:
         UserError: the folder is not such an archive, or its files have problems, all told together.
     """
-    if classes not in LABELS:
-        raise UserError(f"--classes must be one of {', '.join(LABELS)}, got {classes!r}.")
     with target.opened(source, "BUSI") as folder:
-        problems = Problems()
+        problems, labels = Problems(), chosen_labels(LABELS, classes)
         selection = select(folder_with(folder, *LESIONS), classes, drop_normals, skip_unpaired, problems)
-        return write_dataset(selection, parse_labels(LABELS[classes]), registered("busi"), target, problems)
+        return write_dataset(selection, labels, registered("busi"), target, problems)
 
 
 def select(folder: Path, classes: str, drop_normals: bool, skip_unpaired: bool, problems: Problems) -> Selection:
@@ -76,7 +72,7 @@ def select(folder: Path, classes: str, drop_normals: bool, skip_unpaired: bool, 
     said = f"{count(len(normals), 'normal image')} without lesion "
     note = said + ("left out as --drop-normals says" if drop_normals else "kept with empty masks")
     reading = "the masks of an image are united, each is an object"
-    return Selection(tuple(kept), OWN_GROUP, reading, (note,), tuple(alone) if skip_unpaired else ())
+    return Selection(tuple(kept), NO_PATIENTS, reading, (note,), tuple(alone) if skip_unpaired else ())
 
 
 def _pictures(folder: Path) -> tuple[dict[int, Path], dict[int, tuple[Path, ...]]]:

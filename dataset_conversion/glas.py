@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
@@ -13,15 +12,16 @@ from .masks import MaskFile, MaskReading
 from .pictures import PictureFile
 from .problems import Problems, count, some
 from .registry import source as registered
+from .released import read_table
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
 GRADES = "Grade.csv"
-PATIENT = "patient id"
-FACTS = {"grade": "grade (glas)", "grade_2015": "grade (sirinukunwattana et al. 2015)"}
-"""What is kept of a case, by the columns of Grade.csv in lower case."""
+NAME, PATIENT = "name", "patient ID"
+FACTS = {"grade": "grade (GlaS)", "grade_2015": "grade (Sirinukunwattana et al. 2015)"}
+"""What is kept of a case, by the columns of Grade.csv."""
 
 OBJECTS = MaskReading(instances=True)
 _PICTURE = re.compile(r"((train|testA|testB)_\d+)(_anno)?\.bmp")
@@ -45,7 +45,7 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     """Find the cases of the archive's folder; what is wrong with their names goes to `problems`."""
     images, masks = _pictures(source)
-    listed = read_grades(source / GRADES)
+    listed = {row[NAME]: row for row in read_table(source / GRADES, (NAME, PATIENT, *FACTS.values())) if row[PATIENT]}
     unlisted = sorted(set(images) - set(listed))
     if unlisted:
         problems.add(f"{source / GRADES} has no patient for {some(unlisted)}; restore the archive's own {GRADES}.")
@@ -65,7 +65,7 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
             MaskFile(masks[name], OBJECTS) if name in masks else None,
             listed.get(name, {}).get(PATIENT),
             test=not name.startswith("train"),
-            facts={key: value for key, column in FACTS.items() if (value := listed.get(name, {}).get(column))},
+            facts={key: listed[name][column] for key, column in FACTS.items() if name in listed},
         )
         for name in sorted(images)
         if name not in alone
@@ -75,26 +75,6 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     return Selection(
         cases, f"patient ID in {GRADES}", OBJECTS.explain(), notes, tuple(left_out) if skip_unpaired else ()
     )
-
-
-def read_grades(grades: Path) -> dict[str, dict[str, str]]:
-    """Row of every image name listed in Grade.csv by its columns in lower case; the file has blanks in odd places.
-
-    Raises:
-        UserError: the file is missing or lacks the columns `name` and `patient ID`.
-    """
-    try:
-        text = grades.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{grades} is missing, so patients are unknown; take it from the archive.") from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise UserError(f"{grades} is not a text file; take it from the archive.") from None
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
-    header = [cell.lower() for cell in rows[0]] if rows else []
-    if "name" not in header or PATIENT not in header:
-        raise UserError(f"{grades} lacks the columns 'name' and 'patient ID'; take it from the archive.")
-    listed = [dict(zip(header, row, strict=False)) for row in rows[1:]]
-    return {row["name"]: row for row in listed if row.get("name") and row.get(PATIENT)}
 
 
 def _pictures(source: Path) -> tuple[dict[str, Path], dict[str, Path]]:

@@ -51,13 +51,15 @@ def keep_pairs(
     images: Mapping[str, Path], masks: Mapping[str, Path], skip_unpaired: bool, problems: Problems
 ) -> tuple[list[str], tuple[str, ...]]:
     """Names of the images that have a mask, sorted, and the files left out, which are none without `skip_unpaired`."""
-    left_out = [f"image {images[name].name}" for name in sorted(images.keys() - masks.keys())]
-    left_out += [f"mask {masks[name].name}" for name in sorted(masks.keys() - images.keys())]
-    if left_out and not skip_unpaired:
+    images_alone = [f"image {images[name].name}" for name in sorted(images.keys() - masks.keys())]
+    masks_alone = [f"mask {masks[name].name}" for name in sorted(masks.keys() - images.keys())]
+    alone = images_alone + masks_alone
+    if alone and not skip_unpaired:
         problems.add(
-            f"{count(len(left_out), 'file')} have no counterpart ({some(left_out)}); unpack the archive again or leave "
+            f"{count(len(alone), 'file')} have no counterpart ({some(alone)}); unpack the archive again or leave "
             "them out with --skip-unpaired."
         )
+    left_out = [f"{image}: no mask" for image in images_alone] + [f"{mask}: no image" for mask in masks_alone]
     return sorted(images.keys() & masks.keys()), tuple(left_out) if skip_unpaired else ()
 
 

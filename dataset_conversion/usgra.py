@@ -12,7 +12,8 @@ from .pairing import pair
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .sources import OWN_GROUP, Selection, SourceCase, folder_with, images_in, report_unpaired
+from .released import NO_PATIENTS
+from .sources import Selection, SourceCase, folder_with, images_in, report_unpaired
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
@@ -53,4 +54,4 @@ def select(folder: Path, skip_unpaired: bool, problems: Problems) -> Selection:
         SourceCase(name, PictureFile(image), MaskFile(mask), test=test)
         for name, (image, mask, test) in zip(names, pairs, strict=True)
     )
-    return Selection(cases, OWN_GROUP, notes=tuple(renaming_note(stems, names)), left_out=tuple(left_out))
+    return Selection(cases, NO_PATIENTS, notes=tuple(renaming_note(stems, names)), left_out=tuple(left_out))

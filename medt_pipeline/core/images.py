@@ -167,8 +167,17 @@ def _plain_png(path: Path, opened: ImageFile.ImageFile) -> bytes | None:
     if opened.format != "PNG" or [tile.args for tile in opened.tile] not in (["L"], ["RGB"]):
         return None
     content = path.read_bytes()
-    plain = "transparency" not in opened.info and not any(chunk in content for chunk in _MAY_TURN_THE_IMAGE)
+    plain = "transparency" not in opened.info and not any(kind in _MAY_TURN_THE_IMAGE for kind in _png_chunks(content))
     return content if plain else None
+
+
+def _png_chunks(content: bytes) -> Iterator[bytes]:
+    """Kinds of the chunks of a PNG file, each of which is length, kind, data and checksum, behind a signature."""
+    position = 8
+    while position < len(content):
+        length = int.from_bytes(content[position : position + 4], "big")
+        yield content[position + 4 : position + 8]
+        position += 12 + length
 
 
 @contextmanager

@@ -32,4 +32,4 @@ def test_objects_and_parts(tmp_path: Path, test_part: str) -> None:
     done = convert("crag", tmp_path / "CRAG_v2", tmp_path, skip_unpaired=True)
     np.testing.assert_array_equal(done.label("train_2"), glands() > 0)
     np.testing.assert_array_equal(done.objects("test_1", "Ts"), glands())
-    assert done.summary.left_out == ("mask test_41.png",)
+    assert done.summary.left_out == ("mask test_41.png: no image",)

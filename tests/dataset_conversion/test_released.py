@@ -41,7 +41,7 @@ def test_pairs() -> None:
     assert keep_pairs(images, masks, False, problems) == (["b", "c"], ())
     with pytest.raises(UserError, match=r"2 files have no counterpart \(image i_a, mask m_d\)"):
         problems.raise_if_any()
-    assert keep_pairs(images, masks, True, Problems()) == (["b", "c"], ("image i_a", "mask m_d"))
+    assert keep_pairs(images, masks, True, Problems()) == (["b", "c"], ("image i_a: no mask", "mask m_d: no image"))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
