@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import require_folder
 
 from .label_mapping import parse_labels
 from .masks import MaskFile, MaskReading
 from .pictures import PictureFile
 from .problems import Problems, count, some
 from .registry import source as registered
-from .sources import Selection, SourceCase
+from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
@@ -25,7 +24,7 @@ _PICTURE = re.compile(r"((train|testA|testB)_\d+)(_anno)?\.bmp")
 
 
 def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summary:
-    """Convert the archive's folder: train_N.bmp with train_N_anno.bmp and Grade.csv; testA_N and testB_N if there.
+    """Convert the archive or its folder: train_N.bmp with train_N_anno.bmp and Grade.csv; testA_N and testB_N if there.
 
     Object numbers become the label "gland" and stay beside it in instancesTr and instancesTs. The patient of Grade.csv
     is the group. Test images may lack masks; training images may with `skip_unpaired`, which leaves them out.
@@ -33,10 +32,10 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     Raises:
         UserError: the folder is not such an archive, or its files have problems, all told together.
     """
-    target.check(require_folder(source, "GlaS"))
-    problems = Problems()
-    selection = select(source, skip_unpaired, problems)
-    return write_dataset(selection, parse_labels("gland=1"), registered("glas"), target, problems)
+    with target.opened(source, "GlaS") as folder:
+        problems = Problems()
+        selection = select(folder_with(folder, GRADES), skip_unpaired, problems)
+        return write_dataset(selection, parse_labels("gland=1"), registered("glas"), target, problems)
 
 
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
@@ -100,7 +99,5 @@ def _pictures(source: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         if match:
             (masks if match[3] else images)[match[1]] = path
     if not images:
-        inner = sorted(path.parent.name for path in source.glob("*/train_1.bmp"))
-        hint = f"; give {source / inner[0]}" if inner else ""
-        raise UserError(f"{source} holds no train_N.bmp, so it is not the folder of the GlaS archive{hint}.")
+        raise UserError(f"{source} holds {GRADES}, but no train_N.bmp; unpack the GlaS archive again.")
     return images, masks

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import require_folder
 
 from .case_names import unique_case_names
 from .folder import OWN_GROUP, renaming_note
@@ -39,10 +38,10 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     Raises:
         UserError: the folders are not there, or their files have problems, all told together.
     """
-    target.check(require_folder(source, "img and labelcol"))
-    problems = Problems()
-    selection = select(source, skip_unpaired, problems)
-    return write_dataset(selection, (), registered("medt"), target, problems)
+    with target.opened(source, "img and labelcol") as folder:
+        problems = Problems()
+        selection = select(folder, skip_unpaired, problems)
+        return write_dataset(selection, (), registered("medt"), target, problems)
 
 
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:

@@ -49,6 +49,25 @@ class Selection:
     left_out: tuple[str, ...] = ()
 
 
+def folder_with(root: Path, *names: str) -> Path:
+    """The folder that holds all of `names`: `root`, else the only one of up to three levels below it.
+
+    Archives put their files into folders of their own, and so do programs that unpack them.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    level = [root]
+    for _ in range(4):
+        found = [folder for folder in level if all((folder / name).exists() for name in names)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"{some([str(folder) for folder in found])} all hold {', '.join(names)}; give one of them.")
+        level = sorted(inner for folder in level for inner in folder.iterdir() if inner.is_dir())
+    raise UserError(f"{root} holds no folder with {', '.join(names)}; give the folder or archive as it was downloaded.")
+
+
 def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
     """List the images of `folder`, with a note on files of other endings.
 

@@ -68,6 +68,8 @@ def write_dataset(
         problems.add("There is no training case left, so there is nothing to learn.")
     decisions = _decide(inspected, declared, problems)
     summary = _summarize(selection, inspected, decisions, source, target)
+    if target.check_only:
+        return summary
     with target.building() as folder:
         for case in tqdm(selection.cases, desc="Writing", unit="image", disable=None):
             _write_case(folder, case, decisions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,15 +96,37 @@ def test_skip_unpaired_lists_what_it_leaves_out(tmp_path: Path) -> None:
 
 
 def test_wrong_folders(tmp_path: Path) -> None:
-    source, target = draw_glas(tmp_path / "archive" / "inner"), target_in(tmp_path)
-    with pytest.raises(UserError, match=r"no train_N.bmp.*give .*inner"):
-        glas.convert(source.parent, target)
+    source, target = draw_glas(tmp_path / "glas"), target_in(tmp_path)
     (source / "Grade.csv").write_text("name;grade\n")
     with pytest.raises(UserError, match="lacks the columns"):
         glas.convert(source, target)
-    (source / "Grade.csv").unlink()
-    with pytest.raises(UserError, match=r"Grade.csv is missing"):
+    for file in source.glob("*.bmp"):
+        file.unlink()
+    with pytest.raises(UserError, match="but no train_N.bmp"):
         glas.convert(source, target)
+    (source / "Grade.csv").unlink()
+    with pytest.raises(UserError, match="holds no folder with Grade.csv; give the folder or archive"):
+        glas.convert(source, target)
+
+
+def test_the_archive_and_the_folder_around_give_the_same(tmp_path: Path) -> None:
+    source = draw_glas(tmp_path / "download" / "Warwick QU Dataset" / "inner")
+    archive = Path(shutil.make_archive(str(tmp_path / "glas"), "zip", tmp_path / "download"))
+    written = []
+    for number, place in enumerate((source, tmp_path / "download", archive)):
+        target = target_in(tmp_path / str(number))
+        glas.convert(place, target)
+        written.append(files_of(target.workspace.raw))
+    assert written[0] == written[1] == written[2]
+
+
+def test_problems_in_an_archive_name_the_archive(tmp_path: Path) -> None:
+    source, target = draw_glas(tmp_path / "glas"), target_in(tmp_path)
+    (source / "train_3.bmp").write_bytes(b"BM broken")
+    archive = Path(shutil.make_archive(str(tmp_path / "all"), "zip", source))
+    with pytest.raises(UserError, match=r"all\.zip/train_3\.bmp cannot be read"):
+        glas.convert(archive, target)
+    assert not (tmp_path / "ws").exists()
 
 
 @pytest.mark.real_data
