@@ -8,12 +8,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import imagecodecs
 import numpy as np
 from PIL import Image
-from pydicom import Dataset, uid
+from pydicom import Dataset, dcmread, uid
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
 NAME, ID, BIRTH, ACCESSION = "Musterfrau^Adalberta", "PID7734421", "19430717", "ACC998877"
@@ -154,3 +156,68 @@ def _save(file: Dataset, path: Path, syntax: UID) -> Dataset:
         path, enforce_file_format=True, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian
     )
     return file
+
+
+def draw_segmentation(
+    path: Path,
+    clip: Path,
+    masks: np.ndarray,
+    labels: Sequence[str],
+    kind: str = "BINARY",
+    **options: Any,
+) -> Dataset:
+    """Write a DICOM segmentation of `clip` with highdicom and return it.
+
+    Args:
+        masks: (frames, H, W, segments) of 0 and 1 (or shares of 1 for FRACTIONAL); (frames, H, W) numbers for LABELMAP.
+        labels: of the segments.
+        options: for highdicom; empty frames are left out unless `omit_empty_frames` says otherwise.
+    """
+    described = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label,
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Neoplasm,
+            algorithm_type="MANUAL",
+        )
+        for number, label in enumerate(labels, start=1)
+    ]
+    segmentation = highdicom.seg.Segmentation(
+        source_images=[_with_positions(dcmread(clip))],
+        pixel_array=masks,
+        segmentation_type=kind,
+        segment_descriptions=described,
+        series_instance_uid=uid.generate_uid(prefix=ROOT, entropy_srcs=["segmentations"]),
+        series_number=2,
+        sop_instance_uid=uid.generate_uid(prefix=ROOT, entropy_srcs=[path.name]),
+        instance_number=1,
+        manufacturer="drawn",
+        manufacturer_model_name="drawn",
+        software_versions="1",
+        device_serial_number="1",
+        **options,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    segmentation.save_as(path)
+    return segmentation
+
+
+def _with_positions(clip: Dataset) -> Dataset:
+    """What highdicom asks of a clip of several frames: that each has a place in space."""
+    if clip.NumberOfFrames == 1:
+        return clip
+    clip.FrameOfReferenceUID = uid.generate_uid(prefix=ROOT, entropy_srcs=["frame of reference"])
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [1, 1], 1
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    clip.SharedFunctionalGroupsSequence = [shared]
+    groups = []
+    for number in range(clip.NumberOfFrames):
+        group, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [0, 0, number]
+        group.PlanePositionSequence = [position]
+        groups.append(group)
+    clip.PerFrameFunctionalGroupsSequence = groups
+    return clip
