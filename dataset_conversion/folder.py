@@ -15,12 +15,10 @@ from .pairing import pair, split_shared_folder
 from .pictures import PictureFile
 from .problems import Problems, some
 from .registry import source as registered
-from .sources import Selection, SourceCase, images_in, report_unpaired
+from .sources import OWN_GROUP, Selection, SourceCase, images_in, report_unpaired
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
-
-OWN_GROUP = "each case is its own group, the same image in several cases is one"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
         problems.add(f"{source / GRADES} has no patient for {some(unlisted)}; restore the archive's own {GRADES}.")
     alone = [name for name in images if name not in masks and name.startswith("train")]
     orphans = sorted(set(masks) - set(images))
-    left_out = [f"image {images[name].name}" for name in alone] + [f"mask {masks[name].name}" for name in orphans]
+    left_out = [f"image {images[name].name}: no mask" for name in alone]
+    left_out += [f"mask {masks[name].name}: no image" for name in orphans]
     if left_out and not skip_unpaired:
         problems.add(
             f"{count(len(left_out), 'file')} in {source} have no counterpart ({some(left_out)}); "

@@ -12,6 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.levels import to_levels
+from medt_pipeline.core.near_duplicates import thumbnail
+from medt_pipeline.core.parallel import ordered_map
 
 from .label_mapping import GRAY_TO_COLOUR, MOST_LABELS, FoundValues, to_values
 from .masks import MaskSource
@@ -23,15 +26,23 @@ MOST_COLOURS = 4096
 """A photograph given as a mask has a colour a pixel; to refuse it, its most frequent ones are enough."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageFacts:
-    """Facts about an image: (height, width), dtype, stored as three channels, truly coloured, hash of its pixels."""
+    """Facts about an image.
+
+    Attributes:
+        size: (height, width).
+        rgb: stored as three channels; `coloured`: they differ somewhere.
+        digest: hash of its pixels, the same for the same picture in another form.
+        thumbnail: (32, 32) uint8, by which images that show nearly the same are found.
+    """
 
     size: tuple[int, int]
     dtype: np.dtype
     rgb: bool
     coloured: bool
     digest: str
+    thumbnail: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -62,31 +73,37 @@ class Inspected:
     image: ImageFacts
     mask: MaskFacts | None
 
+    @property
+    def mask_file(self) -> Path | None:
+        """The file that messages name for the mask."""
+        return None if self.case.mask is None else self.case.mask.files[0]
+
 
 def inspect(cases: Sequence[SourceCase], problems: Problems) -> list[Inspected]:
-    """Look at all cases; those with a problem are left out of the answer and told in `problems`."""
+    """Look at all cases; those with a problem are left out of the answer and told in `problems`, in their order."""
+    looked_at = ordered_map(_inspect_or_tell, cases)
     inspected = []
-    for case in tqdm(cases, desc="Looking", unit="image", disable=None):
-        image = mask = None
-        with problems.collecting():
-            image = inspect_image(case.image)
-        if image is not None and case.mask is not None:
-            with problems.collecting():
-                mask = inspect_mask(case.mask, image.size)
-                _require_equal_sizes(case, case.mask, image.size, mask.size)
-        if image is not None and (mask is not None or case.mask is None):
-            inspected.append(Inspected(case, image, mask))
+    for found in tqdm(looked_at, desc="Looking", total=len(cases), unit="image", disable=None):
+        if isinstance(found, Inspected):
+            inspected.append(found)
+        else:
+            problems.add(found)
     return inspected
 
 
-def _require_equal_sizes(
-    case: SourceCase, mask: MaskSource, image_size: tuple[int, int], mask_size: tuple[int, int]
-) -> None:
-    if image_size != mask_size:
-        raise UserError(
-            f"{case.image.file} has {show_size(image_size)} pixels, but its mask {mask.files[0]} has "
-            f"{show_size(mask_size)}; they must have the same size."
+def _inspect_or_tell(case: SourceCase) -> Inspected | str:
+    """The case with its facts, or the sentence that says what is wrong with it."""
+    try:
+        image = inspect_image(case.image)
+        mask = None if case.mask is None else inspect_mask(case.mask, image.size)
+    except UserError as error:
+        return str(error)
+    if case.mask is not None and mask is not None and image.size != mask.size:
+        return (
+            f"{case.image.file} has {show_size(image.size)} pixels, but its mask {case.mask.files[0]} has "
+            f"{show_size(mask.size)}; they must have the same size."
         )
+    return Inspected(case, image, mask)
 
 
 def inspect_image(source: Picture) -> ImageFacts:
@@ -95,16 +112,18 @@ def inspect_image(source: Picture) -> ImageFacts:
     Raises:
         UserError: as for `Picture.read`; pixels that no PNG of 8 or 16 bits can hold.
     """
-    picture, path = source.read(), source.file
+    picture, file = source.read(), source.file
     if not np.issubdtype(picture.dtype, np.integer) or picture.min() < 0 or picture.max() > np.iinfo(np.uint16).max:
-        raise UserError(f"{path} holds {picture.dtype} pixels; save it as whole numbers of 8 or 16 bits.")
+        raise UserError(f"{file} holds {picture.dtype} pixels; save it as whole numbers of 8 or 16 bits.")
     rgb = picture.ndim == 3
-    coloured = rgb and not bool((picture[..., :1] == picture).all())
+    coloured = rgb and not all(np.array_equal(picture[..., 0], picture[..., other]) for other in (1, 2))
     if coloured and picture.dtype != np.uint8:
-        raise UserError(f"{path} holds colours of more than 8 bits a channel; save it as RGB of 8 bits a channel.")
+        raise UserError(f"{file} holds colours of more than 8 bits a channel; save it as RGB of 8 bits a channel.")
     plain = picture if coloured or not rgb else picture[..., 0]
+    channels = plain.transpose(2, 0, 1) if coloured else plain[np.newaxis]
     # hashed in one dtype: the same picture saved with 8 and with 16 bits is the same picture
-    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, _digest(plain.astype(np.uint16)))
+    digest = _digest(plain.astype(np.uint16))
+    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, digest, thumbnail(to_levels(channels).gray))
 
 
 def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:
@@ -116,7 +135,7 @@ def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:
     read = source.read(size)
     mask = read.values
     values = to_values(mask, coloured=False)
-    found, pixels = np.unique(values, return_counts=True)
+    found, pixels = _count(values)
     if len(found) > MOST_COLOURS and mask.ndim == 3:
         most = np.argsort(-pixels, kind="stable")[:MOST_COLOURS]
         found, pixels = found[most], pixels[most]
@@ -128,14 +147,12 @@ def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:
 
 def found_values(inspected: Sequence[Inspected], problems: Problems) -> FoundValues:
     """Put together what all masks hold; masks that cannot be understood in one way are told in `problems`."""
-    masks = [
-        (one.case.mask.files[0], one.mask) for one in inspected if one.mask is not None and one.case.mask is not None
-    ]
+    masks = [(one.mask_file, one.mask) for one in inspected if one.mask is not None]
     coloured = any(facts.coloured for _, facts in masks)
     counts: Counter[int] = Counter()
     solid: set[int] = set()
     palette: dict[int, str] = {}
-    named_by: dict[int, Path] = {}
+    named_by: dict[int, Path | None] = {}
     for path, facts in masks:
         if (
             coloured
@@ -170,6 +187,15 @@ def _in_form(facts: MaskFacts, value: int, coloured: bool) -> int:
     return value * GRAY_TO_COLOUR if coloured and not facts.coloured else value
 
 
+def _count(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values, ascending, and the pixels of each."""
+    if values.dtype != np.uint8:
+        return np.unique(values, return_counts=True)
+    pixels = np.bincount(values.ravel(), minlength=256)  # three times as fast as sorting
+    found = np.flatnonzero(pixels)
+    return found, pixels[found]
+
+
 def _solid(values: np.ndarray) -> frozenset[int]:
     """Values of the pixels whose eight neighbours all hold the same value; image borders do not count."""
     height, width = values.shape
@@ -180,7 +206,7 @@ def _solid(values: np.ndarray) -> frozenset[int]:
     for down in range(3):
         for right in range(3):
             same &= values[down : height - 2 + down, right : width - 2 + right] == centre
-    return frozenset(np.unique(centre[same]).tolist())
+    return frozenset(_count(centre[same])[0].tolist())
 
 
 def _digest(picture: np.ndarray) -> str:

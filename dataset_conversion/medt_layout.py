@@ -8,13 +8,13 @@ from pathlib import Path
 from medt_pipeline.core.errors import UserError
 
 from .case_names import unique_case_names
-from .folder import OWN_GROUP, renaming_note
+from .folder import renaming_note
 from .masks import MaskFile, MaskReading
 from .pairing import pair
 from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .sources import Selection, SourceCase, images_in, report_unpaired
+from .sources import OWN_GROUP, Selection, SourceCase, images_in, report_unpaired
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset

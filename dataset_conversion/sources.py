@@ -16,6 +16,9 @@ from .pairing import Pairing
 from .pictures import Picture
 from .problems import Problems, count, some
 
+OWN_GROUP = "each case is its own group; those whose images show the same or nearly the same are one"
+"""Rule of a selection whose cases have no group."""
+
 
 @dataclass(frozen=True)
 class SourceCase:
@@ -94,8 +97,8 @@ def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -
     """Add what `pair` could not match to `problems`; with `skip_unpaired`, return it as a list of what is left out."""
     for sentence in pairing.ambiguous:
         problems.add(f"{sentence[0].upper()}{sentence[1:]}; keep one of them or rename.")
-    images = [f"image {path.name}" for path in pairing.images_alone]
-    masks = [f"mask {path.name}" for path in pairing.masks_alone]
+    images = [f"image {path.name}: no mask" for path in pairing.images_alone]
+    masks = [f"mask {path.name}: no image" for path in pairing.masks_alone]
     if skip_unpaired:
         return images + masks
     if images or masks:

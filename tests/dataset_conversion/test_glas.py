@@ -28,6 +28,7 @@ def test_layout_pixels_and_patients(tmp_path: Path) -> None:
     summary = glas.convert(source, target)
     raw = target.folder
     assert sorted(files_of(raw)) == [
+        "contact_sheet.png",
         "dataset.json",
         *(f"imagesTr/train_{number}_0000.png" for number in (1, 2, 3)),
         "imagesTs/testA_1_0000.png",
@@ -80,7 +81,7 @@ def test_problems_are_told_together(tmp_path: Path) -> None:
     for sentence in (
         "4 problems",
         "has no patient for train_9",
-        "have no counterpart (image train_1.bmp)",
+        "have no counterpart (image train_1.bmp: no mask)",
         "train_3.bmp cannot be read",
         "train_2.bmp has 15×12 pixels, but its mask",
     ):
@@ -92,7 +93,7 @@ def test_skip_unpaired_lists_what_it_leaves_out(tmp_path: Path) -> None:
     source, target = draw_glas(tmp_path / "glas"), target_in(tmp_path)
     (source / "train_1_anno.bmp").unlink()
     summary = glas.convert(source, target, skip_unpaired=True)
-    assert (summary.training_cases, summary.left_out) == (2, ("image train_1.bmp",))
+    assert (summary.training_cases, summary.left_out) == (2, ("image train_1.bmp: no mask",))
 
 
 def test_wrong_folders(tmp_path: Path) -> None:
