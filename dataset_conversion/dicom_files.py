@@ -11,6 +11,7 @@ from pydicom import Dataset, uid
 
 from medt_pipeline.core.dicom.frames import Clip, read_clip
 from medt_pipeline.core.dicom.header import is_dicom, opened
+from medt_pipeline.core.images import LOSSLESS_ENDINGS
 
 from .dicom_patients import IDENTITY_KEYWORDS, identifying_words, patient_key
 from .problems import Problems, count
@@ -25,6 +26,9 @@ CLIP_CLASSES = (
     uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
+CLIP_ENDINGS = (".dcm", ".dicom", ".ima")
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+MASK_ENDINGS = (*NIFTI_ENDINGS, *LOSSLESS_ENDINGS)
 SEGMENTATION_CLASSES = (uid.SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
 """The second: segmentations as label maps, new in 2024."""
 _KEYWORDS = (*IDENTITY_KEYWORDS, "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "BurnedInAnnotation")
@@ -50,9 +54,8 @@ class FoundClip:
 
     @property
     def stem(self) -> str:
-        """Name of the file without .dcm or the like; names made of numbers and dots have no ending."""
-        name = self.relative.name
-        return name[: -len(self.relative.suffix)] if self.relative.suffix.lower() in (".dcm", ".dicom") else name
+        """`stem_of` the file."""
+        return stem_of(self.relative)
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Found:
         segmentations: DICOM segmentations; `others`: files that are no DICOM, among which masks may be.
         left_out: what was left out, in numbers: no names of files, which may name patients.
         words: words that name a person in any of the headers.
+        paths: all files that were looked at.
     """
 
     clips: list[FoundClip] = field(default_factory=list)
@@ -70,6 +74,22 @@ class Found:
     others: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
+    paths: list[Path] = field(default_factory=list)
+
+
+def stem_of(path: Path) -> str:
+    """Name of a file without the ending of a clip or mask; names made of numbers and dots, as of clips, have none."""
+    endings = (ending for ending in (*CLIP_ENDINGS, *MASK_ENDINGS) if path.name.lower().endswith(ending))
+    return path.name[: len(path.name) - len(next(endings, ""))]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below the folder, sorted; hidden ones and those in hidden folders left out."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 def scan(folder: Path, problems: Problems) -> Found:
@@ -80,15 +100,13 @@ def scan(folder: Path, problems: Problems) -> Found:
     found = Found()
     unused: Counter[str] = Counter()
     by_instance: dict[str, FoundClip] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if not path.is_file() or any(part.startswith(".") for part in relative.parts):
-            continue
-        if not is_dicom(path):
-            found.others.append(path)
-            continue
+    found.paths = files_below(folder)
+    for path in found.paths:
         with problems.collecting():
-            reason = _sort_in(path, relative, found, by_instance, problems)
+            if not is_dicom(path):
+                found.others.append(path)
+                continue
+            reason = _sort_in(path, path.relative_to(folder), found, by_instance, problems)
             if reason:
                 unused[reason] += 1
     found.clips = list(by_instance.values())

@@ -39,14 +39,15 @@ class Mark:
 
     Attributes:
         index: of the frame, from 0.
-        labels: the label of each of its values; of a frame that marks one segment, only {1: its label}.
-        least: the value from which on a pixel of such a frame counts as marked; None where values are labels.
+        labels: by number the labels of the segments that it marks.
+        least: of a frame that marks one segment, the value from which on a pixel counts as marked; None where pixels
+            hold the numbers of segments.
     """
 
     path: Path
     index: int
     labels: Mapping[int, str]
-    least: int | None = 1
+    least: int | None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SegmentMask:
     """The segments that mark one frame of a clip, as numbers of classes: a `MaskSource`.
 
     Attributes:
-        classes: number of each label, from 1; 0 is background.
+        classes: number of each label, see `number_classes`.
     """
 
     marks: tuple[Mark, ...]
@@ -114,19 +115,26 @@ def read_marks(path: Path) -> dict[Place, list[Mark]]:
     return marks
 
 
-def number_classes(labels: Iterable[str]) -> dict[str, int]:
-    """Number the labels 1, 2, … in the order given, each once; "background" in any case is 0.
+def number_classes(marks: Iterable[Mark]) -> dict[str, int]:
+    """Number the labels 1, 2, … in the order of their segments' lowest numbers, then of the alphabet.
+
+    Upper and lower case count as the same, in the first spelling of that order; "background" is 0.
 
     Raises:
         UserError: more than 254, or one that nnU-Net keeps for itself.
     """
-    classes: dict[str, int] = {}
-    for label in dict.fromkeys(labels):
-        if label.casefold() == "ignore":
-            raise UserError("A segment is called 'ignore', which nnU-Net keeps for pixels without truth; rename it.")
-        classes[label] = 0 if label.casefold() == BACKGROUND else max(classes.values(), default=0) + 1
-    if max(classes.values(), default=0) > MOST_CLASSES:
-        raise UserError(f"The segmentations hold {len(classes)} labels; at most {MOST_CLASSES} can be kept.")
+    lowest: dict[str, int] = {}
+    for mark in marks:
+        for number, label in mark.labels.items():
+            lowest[label] = min(number, lowest.get(label, number))
+    classes: dict[str, int] = {BACKGROUND: 0}
+    for label in sorted(lowest, key=lambda label: (lowest[label], label.casefold(), label)):
+        known = {one.casefold(): number for one, number in classes.items()}
+        classes[label] = known.get(label.casefold(), max(known.values()) + 1)
+    if any(label.casefold() == "ignore" for label in classes):
+        raise UserError("A segment is called 'ignore', which nnU-Net keeps for pixels without truth; rename it.")
+    if max(classes.values()) > MOST_CLASSES:
+        raise UserError(f"The segmentations hold {max(classes.values())} labels; at most {MOST_CLASSES} can be kept.")
     return classes
 
 
@@ -135,11 +143,11 @@ def _mark(path: Path, index: int, header: Dataset, labels: Mapping[int, str], gr
     if kind == "LABELMAP":
         return Mark(path, index, labels, None)
     numbers = [_first(group, "SegmentIdentificationSequence").get("ReferencedSegmentNumber") for group in groups]
-    number = next((number for number in numbers if number is not None), None)
+    number = next((number for number in numbers if isinstance(number, int)), 0)
     if number not in labels:
         raise UserError(f"{path} does not tell which segment its frame {index + 1} marks; export it again.")
     fullest = header.get("MaximumFractionalValue") if kind == "FRACTIONAL" else None
-    return Mark(path, index, {1: labels[number]}, 1 if fullest is None else max(1, (int(fullest) + 1) // 2))
+    return Mark(path, index, {number: labels[number]}, 1 if fullest is None else max(1, (int(fullest) + 1) // 2))
 
 
 def _labels(header: Dataset, path: Path) -> dict[int, str]:

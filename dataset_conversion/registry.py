@@ -41,6 +41,15 @@ class Option:
 
 
 SRC = Option("SRC", "the folder with the files, or the archive (zip, tar.gz) as it was downloaded", "path")
+LABELS = Option(
+    "--labels",
+    "what the mask values mean: name=value,… or name=#RRGGBB,…; any other value is an error",
+    "text",
+    "NAME=VALUE,…",
+)
+THRESHOLD = Option(
+    "--threshold", "mask values above N are foreground, all others background", "number", "N", excludes="reading"
+)
 SKIP_UNPAIRED = Option("--skip-unpaired", "leave out images without mask and masks without image")
 
 
@@ -107,30 +116,42 @@ SOURCES = (
             Option("--masks", "folder of masks: png, bmp, tif", "path", "DIR", required=True),
         ),
         options=(
-            Option(
-                "--labels",
-                "what the mask values mean: name=value,… or name=#RRGGBB,…; any other value is an error",
-                "text",
-                "NAME=VALUE,…",
-            ),
+            LABELS,
             Option(
                 "--groups",
                 "patients: a regular expression on the name, or a CSV file with the columns name, group",
                 "text",
                 "REGEX|CSV",
             ),
-            Option(
-                "--threshold",
-                "mask values above N are foreground, all others background",
-                "number",
-                "N",
-                excludes="reading",
-            ),
+            THRESHOLD,
             Option("--instances", "every nonzero mask value is one object of one class", excludes="reading"),
             SKIP_UNPAIRED,
         ),
         record="FolderOptions",
         example='--images images --masks masks --groups "^(P[0-9]+)_"',
+    ),
+    Source(
+        key="dicom",
+        module="dicom",
+        title="your own ultrasound in DICOM",
+        task="whatever DICOM segmentations or masks hold",
+        modality="ultrasound images and clips",
+        size="any",
+        terms="those of your data",
+        url="",
+        obtain="DICOM files of any name, in a folder or archive, with DICOM segmentations or masks named after them",
+        options=(
+            Option("--masks", "folder of masks (default: what the source holds)", "path", "DIR"),
+            LABELS,
+            THRESHOLD,
+            Option("--every", "take only one frame in N of those that have a mask", "number", "N"),
+            Option("--crop-region", "cut to the ultrasound region, which leaves the banner out"),
+            Option("--group-by", "what no split may part", "text", choices=("patient", "study", "clip")),
+            Option("--unmarked-empty", "frames without a mask count as empty in clips that have some masks"),
+            Option("--key", "write which file and frame became which case; keep it to yourself", "path", "CSV"),
+            Option("--skip-unpaired", "leave out clips without masks or region, and masks without a clip"),
+        ),
+        record="DicomOptions",
     ),
     Source(
         key="medt",

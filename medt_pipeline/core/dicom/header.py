@@ -48,12 +48,18 @@ class OpenedFile:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM files do, whatever its name; False where it cannot be opened."""
+    """Whether the file begins as DICOM files do, whatever its name; False where there is no file.
+
+    Raises:
+        UserError: it must not be read.
+    """
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
-        return False
+        raise UserError(f"{path} cannot be opened; check who may read it.") from None
 
 
 def read_header(path: Path, keywords: Sequence[str]) -> Dataset:
@@ -71,8 +77,8 @@ def opened(path: Path, keywords: Sequence[str]) -> Iterator[OpenedFile]:
     """Open a DICOM file and read the elements with these keywords up to the pixels.
 
     Raises:
-        UserError: the file is missing, is no DICOM, is cut off or broken, is deflated as a whole, nests sequences too
-            deep, or holds a value or a number of elements beyond the limits above.
+        UserError: the file is missing, must not be read, is no DICOM, is cut off or broken, is deflated as a whole,
+            nests sequences too deep, or holds a value or a number of elements beyond the limits above.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing or no file.")
