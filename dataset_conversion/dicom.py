@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +39,6 @@ _GROUP_RULES = {
 
 _PICTURE, _MASK = ".dcm", ".mask"
 """Endings of the names of cases where messages and tables expect names of files."""
-_CASE = re.compile(rf"(p[0-9a-f]{{10}}_\d{{3,}})(?:_f(\d{{4,}}))?({re.escape(_PICTURE)}|{re.escape(_MASK)})")
 
 
 @dataclass(frozen=True)
@@ -126,9 +124,10 @@ def convert(source: Path, target: Target, options: DicomOptions | None = None) -
         found = scan(folder, problems)
         salt = salt_for(target.folder)
         clips = name_clips(found.clips, salt, options.group_by)
-        with _without_names(folder, options.masks, found, clips):
+        with _without_names(folder, options.masks, found) as cases:
             labels = _labels(folder, found, options, problems)
             selection = select(clips, labels, found, options, problems)
+            cases += selection.cases
             selection = replace(selection, files={SALT_FILE: {"note": _SALT_NOTE, "salt": salt}})
             summary = write_dataset(selection, labels.declared, registered("dicom"), target, problems)
         if options.key is not None and not target.check_only:
@@ -264,24 +263,32 @@ def _labels(folder: Path, found: Found, options: DicomOptions, problems: Problem
 
 
 @contextmanager
-def _without_names(folder: Path, masks: Path | None, found: Found, clips: Sequence[NamedClip]) -> Iterator[None]:
-    """In what a UserError says, name cases by their files, and files without the words that name a patient."""
+def _without_names(folder: Path, masks: Path | None, found: Found) -> Iterator[list[SourceCase]]:
+    """In what a UserError says, name cases by their files, and files without the words that name a patient.
+
+    Yields a list for the cases, as soon as they are known.
+    """
+    cases: list[SourceCase] = []
     try:
-        yield
+        yield cases
     except UserError as error:
         roots = [(path, folder) for path in found.paths]
         roots += [(path, masks) for path in files_below(masks)] if masks else []
         shown = {str(path): hide(str(path.relative_to(root)), found.words) for path, root in roots}
-        files = {clip.name: shown[str(clip.found.clip.file)] for clip in clips}
-        text = _CASE.sub(lambda match: _tell_case(match, files), str(error))
-        for path in sorted(shown, key=len, reverse=True):
-            text = text.replace(path, shown[path])
+        shown |= {str(root): hide(str(root), found.words) for root in (folder, masks) if root is not None}
+        text = str(error)
+        for name, path in (*_files_of(cases).items(), *sorted(shown.items(), key=lambda one: -len(one[0]))):
+            text = text.replace(name, path)
         raise UserError(text) from None
 
 
-def _tell_case(match: re.Match[str], files: Mapping[str, str]) -> str:
-    clip, frame, ending = match.groups()
-    if clip not in files:
-        return match[0]
-    what = "the mask of " if ending == _MASK else ""
-    return f"{what}frame {int(frame)} of {files[clip]}" if frame else f"{what}{files[clip]}"
+def _files_of(cases: Sequence[SourceCase]) -> dict[str, str]:
+    """What the names that cases have in messages stand for."""
+    files: dict[str, str] = {}
+    for case in cases:
+        if isinstance(case.image, FramePicture) and isinstance(case.mask, ClipMask):
+            clip = case.image.clip
+            frame = f"frame {case.image.index + 1} of " if clip.frames > 1 else ""
+            files[case.image.name.name] = f"{frame}{clip.file}"
+            files[case.mask.name.name] = str(case.mask.source.files[0])
+    return files

@@ -119,9 +119,10 @@ def _sort_in(
 ) -> str | None:
     """Put one DICOM file in its place; the reason where it has none."""
     with opened(path, _KEYWORDS) as file:
-        header, has_pixels = file.header, file.pixels_at is not None
+        header, kind, has_pixels = file.header, file.kind, file.pixels_at is not None
     found.words |= identifying_words(header)
-    sop_class = uid.UID(str(header.get("SOPClassUID", "")))
+    # a DICOMDIR has the latter only
+    sop_class = uid.UID(str(header.get("SOPClassUID") or kind))
     if sop_class in SEGMENTATION_CLASSES:
         found.segmentations.append(path)
         return None

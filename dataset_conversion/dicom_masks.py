@@ -224,7 +224,8 @@ def _read_page(path: Path, index: int) -> np.ndarray:
     with _broken_told(path):
         if path.name.lower().endswith(NIFTI_ENDINGS):
             # columns come first, and labels are often stored as real numbers
-            stored = np.asarray(_nifti(path).dataobj[:, :, index]).T
+            image = _nifti(path)
+            stored = np.asarray(image.dataobj[:, :, index]).reshape(image.shape[:2]).T
             return stored.astype(np.int64) if np.array_equal(stored, np.round(stored)) else stored
         with tifffile.TiffFile(path) as file:
             page = file.pages[index]
@@ -238,7 +239,7 @@ def _nifti(path: Path) -> Any:
     """A NIfTI of one frame after the other, (W, H, frames), opened; axes of length 1 at its end are dropped."""
     import nibabel  # takes 0.2 s to load and is needed for few sets
 
-    image = nibabel.load(path)
+    image: Any = nibabel.load(path)
     if len(image.shape) == 2 or any(length != 1 for length in image.shape[3:]):
         raise UserError(f"{path} has the shape {image.shape}; columns, rows and frames were expected.")
     return image

@@ -131,6 +131,17 @@ SOURCES = (
         example='--images images --masks masks --groups "^(P[0-9]+)_"',
     ),
     Source(
+        key="medt",
+        module="medt_layout",
+        title="folders prepared for the published Medical-Transformer code",
+        task="one foreground class, cut at 127 as that code does",
+        modality="any 2D images, gray or RGB",
+        size="any",
+        terms="those of your data",
+        url="https://github.com/jeya-maria-jose/Medical-Transformer",
+        obtain="SRC/img and SRC/labelcol, or SRC/train, SRC/val, SRC/test with both inside",
+    ),
+    Source(
         key="dicom",
         module="dicom",
         title="your own ultrasound in DICOM",
@@ -152,17 +163,6 @@ SOURCES = (
             Option("--skip-unpaired", "leave out clips without masks or region, and masks without a clip"),
         ),
         record="DicomOptions",
-    ),
-    Source(
-        key="medt",
-        module="medt_layout",
-        title="folders prepared for the published Medical-Transformer code",
-        task="one foreground class, cut at 127 as that code does",
-        modality="any 2D images, gray or RGB",
-        size="any",
-        terms="those of your data",
-        url="https://github.com/jeya-maria-jose/Medical-Transformer",
-        obtain="SRC/img and SRC/labelcol, or SRC/train, SRC/val, SRC/test with both inside",
     ),
 )
 

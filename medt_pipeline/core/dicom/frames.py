@@ -146,6 +146,8 @@ def _decode(file: OpenedFile, index: int) -> np.ndarray:
     if not 0 <= index < frames:
         raise UserError(f"{file.path} has {frames} frames, so there is no frame {index + 1}.")
     decoder = _decoder(file)
+    if file.header.BitsAllocated == 1 and decoder.is_native:
+        return _single_bits(file, index)
     file.file.seek(file.pixels_at or 0)
     source: BinaryIO | bytes = file.file
     place, plugins = index, [""]
@@ -162,6 +164,19 @@ def _decode(file: OpenedFile, index: int) -> np.ndarray:
         except Exception:
             continue
     raise UserError(f"Frame {index + 1} of {file.path} cannot be decoded; export it again or leave it out.")
+
+
+def _single_bits(file: OpenedFile, index: int) -> np.ndarray:
+    """A frame of single bits, (H, W) of 0 and 1, which may begin and end within a byte.
+
+    pydicom 3.0.2 reads too few bytes for some of those.
+    """
+    pixels = int(file.header.Rows * file.header.Columns)
+    first, before = divmod(index * pixels, 8)
+    file.file.seek((file.pixels_at or 0) + first)
+    packed = np.frombuffer(file.file.read((before + pixels + 7) // 8), np.uint8)
+    bits = np.unpackbits(packed, bitorder="little")[before : before + pixels]
+    return bits.reshape(file.header.Rows, file.header.Columns)
 
 
 def _compressed_frame(file: OpenedFile, index: int, offsets: tuple[bytes, bytes] | None) -> bytes:

@@ -32,6 +32,7 @@ class OpenedFile:
     Attributes:
         file: open for reading; its position is undefined.
         syntax: transfer syntax, which tells how the pixels are compressed.
+        kind: Media Storage SOP Class UID, which tells what the file holds; "" where it does not.
         header: the elements that were asked for, as far as they are there.
         pixels_at: where in the file the value of the pixels begins; None where there are none.
         pixel_bytes: the bytes from there on that are theirs, at most those that are there.
@@ -41,6 +42,7 @@ class OpenedFile:
     path: Path
     file: io.BufferedReader
     syntax: UID
+    kind: UID
     header: Dataset
     pixels_at: int | None
     pixel_bytes: int
@@ -123,7 +125,8 @@ def _read(path: Path, file: io.BufferedReader, wanted: frozenset[int]) -> Opened
     size = os.fstat(file.fileno()).st_size
     watch = _Watch(file, wanted)
     try:
-        syntax = UID(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+        meta = read_file_meta_info(path)
+        syntax, kind = UID(meta.get("TransferSyntaxUID", "")), UID(meta.get("MediaStorageSOPClassUID", ""))
         if syntax == DeflatedExplicitVRLittleEndian:
             raise _Refused("is deflated as a whole")
         if not syntax:
@@ -143,4 +146,4 @@ def _read(path: Path, file: io.BufferedReader, wanted: frozenset[int]) -> Opened
     except Exception:
         raise UserError(f"{path} is cut off or broken; export it again or leave it out.") from None
     there = 0 if watch.pixels_at is None else min(watch.pixel_bytes, size - watch.pixels_at)
-    return OpenedFile(path, file, syntax, header, watch.pixels_at, there, watch.pixel_kind)
+    return OpenedFile(path, file, syntax, kind, header, watch.pixels_at, there, watch.pixel_kind)
