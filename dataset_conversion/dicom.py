@@ -35,8 +35,6 @@ _GROUP_RULES = {
     "study": "study, hashed",
     "clip": "each file is its own group",
 }
-
-
 _PICTURE, _MASK = ".dcm", ".mask"
 """Endings of the names of cases where messages and tables expect names of files."""
 
@@ -118,10 +116,10 @@ def convert(source: Path, target: Target, options: DicomOptions | None = None) -
         UserError: options or files have problems; those of the files are told together, and nothing is written.
     """
     options = options or DicomOptions()
-    _check(options, target)
+    _check(source, target, options)
     with target.opened(source, "DICOM files") as folder:
         problems = Problems()
-        found = scan(folder, problems)
+        found = scan(folder, problems, options.masks)
         salt = salt_for(target.folder)
         clips = name_clips(found.clips, salt, options.group_by)
         with _without_names(folder, options.masks, found) as cases:
@@ -156,13 +154,16 @@ def select(
     for instance, index in labels.masks:
         marked[instance].add(index)
     taken, left_out = _usable(clips, marked, labels, options, problems)
+    used = {file for mask in labels.masks.values() for file in mask.files}
+    unused = sum(path not in used for path in found.others)
+    others = [f"{count(unused, 'file')}: no DICOM"] if unused else []
     cases = [case for clip in taken for case in _cases(clip, marked[clip.found.instance], labels, options)]
     return Selection(
         tuple(cases),
         _GROUP_RULES[options.group_by],
         labels.reading,
         tuple(_notes(taken, marked, options)),
-        (*found.left_out, *left_out),
+        (*found.left_out, *others, *left_out),
     )
 
 
@@ -230,11 +231,13 @@ def _notes(clips: Sequence[NamedClip], marked: Mapping[str, set[int]], options: 
     yield f"{SALT_FILE} holds the salt of the names; delete it before the data set is passed on"
 
 
-def _check(options: DicomOptions, target: Target) -> None:
+def _check(source: Path, target: Target, options: DicomOptions) -> None:
     if options.every is not None and options.every < 1:
         raise UserError(f"--every must be 1 or more, got {options.every}.")
     if options.masks is not None:
-        require_folder(options.masks, "masks")
+        masks = require_folder(options.masks, "masks")
+        if source.exists() and masks.samefile(source):
+            raise UserError(f"--masks is the source itself, {source}; leave it out, masks beside clips are found.")
     if options.key is None:
         return
     if options.key.resolve().is_relative_to(target.workspace.raw.resolve()):

@@ -42,6 +42,7 @@ class FoundClip:
         relative: its path below the source.
         instance: SOP Instance UID, by which segmentations refer to it; the relative path where there is none.
         patient: see `dicom_patients.patient_key`; study: Study Instance UID, "" where there is none.
+        words: words of its header that name a person; see `dicom_patients.identifying_words`.
         burned_in: the file says that its pixels name the patient.
     """
 
@@ -50,6 +51,7 @@ class FoundClip:
     instance: str
     patient: tuple[str, ...]
     study: str
+    words: frozenset[str]
     burned_in: bool
 
     @property
@@ -92,16 +94,19 @@ def files_below(folder: Path) -> list[Path]:
     ]
 
 
-def scan(folder: Path, problems: Problems) -> Found:
+def scan(folder: Path, problems: Problems, masks: Path | None = None) -> Found:
     """Look at the headers of all files below `folder`, hidden ones left alone; broken ones go to `problems`.
 
-    Copies of a clip (the same instance and the same bytes) count once.
+    Copies of a clip (the same instance and the same bytes) count once. A folder of `masks` within is not looked at.
     """
     found = Found()
     unused: Counter[str] = Counter()
     by_instance: dict[str, FoundClip] = {}
     found.paths = files_below(folder)
+    apart = None if masks is None else masks.resolve()
     for path in found.paths:
+        if apart is not None and path.resolve().is_relative_to(apart):
+            continue
         with problems.collecting():
             if not is_dicom(path):
                 found.others.append(path)
@@ -147,5 +152,6 @@ def _found_clip(path: Path, relative: Path, header: Dataset) -> FoundClip:
         instance=str(header.get("SOPInstanceUID") or relative.as_posix()),
         patient=patient_key(header) or ("clip", relative.as_posix()),
         study=str(header.get("StudyInstanceUID") or ""),
+        words=identifying_words(header),
         burned_in=header.get("BurnedInAnnotation") == "YES",
     )

@@ -12,8 +12,8 @@ from medt_pipeline.core.errors import UserError
 
 from .dicom_files import SEGMENTATION_CLASSES, Found, FoundClip, files_below
 from .dicom_masks import is_mask_file, match_masks
-from .dicom_patients import hide
-from .dicom_segmentation import Mark, SegmentMask, number_classes, read_marks
+from .dicom_patients import IDENTITY_KEYWORDS, hide, identifying_words
+from .dicom_segmentation import Mark, Place, SegmentMask, number_classes, read_marks
 from .label_mapping import DeclaredLabel, parse_labels
 from .masks import MaskReading, MaskSource
 from .problems import Problems
@@ -27,7 +27,7 @@ class Labels:
         masks: by SOP Instance UID of the clip and index of the frame.
         declared: what the values of the masks mean, () where the label rules are to find out.
         reading: a sentence on how masks were understood.
-        alone: files that belong to no clip of the source.
+        alone: masks that belong to no clip of the source; pictures beside the clips may be anything, and are not here.
     """
 
     masks: Mapping[tuple[str, int], MaskSource]
@@ -61,7 +61,7 @@ def find_labels(
     if not segmentations:
         placed, alone = match_masks(pictures, root, found.clips, reading, problems)
         declared = () if labels is None else parse_labels(labels)
-        return Labels(placed, declared, reading.explain(), tuple(alone))
+        return Labels(placed, declared, reading.explain(), () if masks is None else tuple(alone))
     if labels is not None or threshold is not None:
         raise UserError("DICOM segmentations name their labels; give --labels and --threshold for mask pictures only.")
     return _from_segmentations(segmentations, found, problems)
@@ -87,12 +87,12 @@ def _from_segmentations(paths: Sequence[Path], found: Found, problems: Problems)
     for path in paths:
         with problems.collecting():
             placed = {place: marked for place, marked in read_marks(path).items() if place[0] in clips}
+            _refuse_names(path, placed, clips)
             if not placed:
                 alone.append(path)
             for (instance, index), marked in placed.items():
                 marks[instance, _index_in(clips[instance], index, path)] += marked
     classes = number_classes(mark for several in marks.values() for mark in several)
-    _refuse_names(classes, found, problems)
     masks = {place: SegmentMask(tuple(marked), classes) for place, marked in marks.items()}
     first: dict[int, str] = {}
     for label, number in classes.items():
@@ -112,7 +112,10 @@ def _index_in(clip: FoundClip, index: int | None, path: Path) -> int:
     return index or 0
 
 
-def _refuse_names(classes: Mapping[str, int], found: Found, problems: Problems) -> None:
-    for number, label in enumerate(classes):
-        if hide(label, found.words) != label:
-            problems.add(f"Segment label {number} of the segmentations holds the name or id of a patient; rename it.")
+def _refuse_names(path: Path, placed: Mapping[Place, Sequence[Mark]], clips: Mapping[str, FoundClip]) -> None:
+    """Refuse labels that name the patient; those of other patients may be words, as Herz and Leber are."""
+    words = identifying_words(read_header(path, IDENTITY_KEYWORDS))
+    words = words.union(*(clips[instance].words for instance, _ in placed))
+    labels = {label for marked in placed.values() for mark in marked for label in mark.labels.values()}
+    if any(hide(label, words) != label for label in labels):
+        raise UserError(f"{path} has a segment whose label holds the name or id of the patient; rename it.")

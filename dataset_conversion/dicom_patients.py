@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
@@ -92,5 +93,5 @@ def hide(text: str, words: Iterable[str]) -> str:
 
 def _text(header: Dataset, keyword: str) -> str:
     value = header.get(keyword)
-    several = value if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else [value]
+    several = value if isinstance(value, MultiValue) else [value]
     return " ".join(str(one).strip() for one in several if one is not None).strip()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 
 from medt_pipeline.core.dicom.frames import read_clip, read_stored_frame
-from medt_pipeline.core.dicom.header import read_header
+from medt_pipeline.core.dicom.header import items, read_header
 from medt_pipeline.core.errors import UserError
 
 from .label_mapping import BACKGROUND
@@ -102,7 +103,7 @@ def read_marks(path: Path) -> dict[Place, list[Mark]]:
         UserError: it cannot be read, or does not tell what its frames mark.
     """
     header, frames = read_header(path, _KEYWORDS), read_clip(path).frames
-    groups = list(header.get("PerFrameFunctionalGroupsSequence") or ())
+    groups = items(header, "PerFrameFunctionalGroupsSequence")
     if len(groups) != frames:
         raise UserError(f"{path} describes {len(groups)} of its {count(frames, 'frame')}; export it again.")
     shared = _first(header, "SharedFunctionalGroupsSequence")
@@ -146,14 +147,15 @@ def _mark(path: Path, index: int, header: Dataset, labels: Mapping[int, str], gr
     number = next((number for number in numbers if isinstance(number, int)), 0)
     if number not in labels:
         raise UserError(f"{path} does not tell which segment its frame {index + 1} marks; export it again.")
-    fullest = header.get("MaximumFractionalValue") if kind == "FRACTIONAL" else None
-    return Mark(path, index, {number: labels[number]}, 1 if fullest is None else max(1, (int(fullest) + 1) // 2))
+    fullest = header.get("MaximumFractionalValue")
+    shares = kind == "FRACTIONAL" and isinstance(fullest, int)
+    return Mark(path, index, {number: labels[number]}, max(1, (fullest + 1) // 2) if shares else 1)
 
 
 def _labels(header: Dataset, path: Path) -> dict[int, str]:
     """Label of each segment number, white space made single; 0 is background and marks nothing."""
     labels: dict[int, str] = {}
-    for segment in header.get("SegmentSequence") or ():
+    for segment in items(header, "SegmentSequence"):
         number = segment.get("SegmentNumber")
         words = "".join(letter if letter.isprintable() else " " for letter in str(segment.get("SegmentLabel") or ""))
         label = " ".join(words.split())
@@ -170,12 +172,12 @@ def _places(*groups: Dataset) -> list[Place]:
     """Where the frame with these functional groups belongs; [] where they do not tell."""
     places: list[Place] = []
     for group in groups:
-        for derivation in group.get("DerivationImageSequence") or ():
-            for source in derivation.get("SourceImageSequence") or ():
+        for derivation in items(group, "DerivationImageSequence"):
+            for source in items(derivation, "SourceImageSequence"):
                 instance = str(source.get("ReferencedSOPInstanceUID") or "")
                 told = source.get("ReferencedFrameNumber")
-                numbers = [told] if told is None or isinstance(told, int) else list(told)
-                places += [(instance, None if number is None else int(number) - 1) for number in numbers]
+                numbers = told if isinstance(told, MultiValue) else [told]
+                places += [(instance, number - 1 if isinstance(number, int) else None) for number in numbers]
     return places
 
 
@@ -183,8 +185,8 @@ def _only_place(header: Dataset, frames: int, path: Path) -> list[Place]:
     """The one instance that the segmentation as a whole refers to, where it has a frame alone."""
     instances = {
         str(instance.get("ReferencedSOPInstanceUID"))
-        for series in header.get("ReferencedSeriesSequence") or ()
-        for instance in series.get("ReferencedInstanceSequence") or ()
+        for series in items(header, "ReferencedSeriesSequence")
+        for instance in items(series, "ReferencedInstanceSequence")
     }
     if frames > 1 or len(instances) != 1:
         raise UserError(f"{path} does not tell which frames of which clip it marks; export it with its source images.")
@@ -192,4 +194,4 @@ def _only_place(header: Dataset, frames: int, path: Path) -> list[Place]:
 
 
 def _first(header: Dataset, keyword: str) -> Dataset:
-    return next(iter(header.get(keyword) or ()), Dataset())
+    return next(iter(items(header, keyword)), Dataset())

@@ -200,6 +200,16 @@ def test_mask_pictures_beside_the_clips_or_in_a_folder(tmp_path: Path) -> None:
     assert json.loads((apart / "dataset.json").read_text())["labels"] == {"background": 0, "nerve": 1}
 
 
+def test_a_folder_of_masks_in_the_source(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    draw_clip(source / "a", ramp(0, 2))
+    draw_clip(source / "masks" / "a.dcm", squares(2))
+    _, folder = converted(tmp_path, source, masks=source / "masks")
+    np.testing.assert_array_equal(label(folder, cases_by_frame(folder)["001_f0002"]), squares(2)[1])
+    with pytest.raises(UserError, match="--masks is the source itself"):
+        converted(tmp_path, source, masks=source)
+
+
 def test_an_archive(tmp_path: Path) -> None:
     source = draw_source(tmp_path)
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
@@ -253,6 +263,7 @@ def test_nothing_tells_the_patient(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([*command, "--skip-unpaired"]) == 0
     said = capsys.readouterr()
     assert told(said.out + said.err) == []
+    assert "1 file: no DICOM" in said.out
     written = files_of(workspace)
     assert len([name for name in written if name.endswith("_0000.png")]) == 2
     assert told(" ".join(written)) == []
@@ -288,7 +299,7 @@ def _telling_label(folder: Path) -> None:
         (_cut_off, "1728 make|holds 1688 bytes of pixels"),
         (_lonely, r"1 file without a mask \(\*\*\*^\*\*\* \*\*\*/\*\*\*^\*\*\*.dcm\)".replace("^", r"\^")),
         (_other_masks, r"marks frame 9, but \*\*\*.*/\*\*\*_1 has the frames 1 to 2"),
-        (_telling_label, "Segment label .* holds the name or id of a patient"),
+        (_telling_label, "/seg2 has a segment whose label holds the name or id of the patient"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

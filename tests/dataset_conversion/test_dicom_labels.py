@@ -93,6 +93,26 @@ def test_segmentations_of_unknown_clips_stay_alone(tmp_path: Path) -> None:
     assert found_in(tmp_path / "src").alone == (tmp_path / "src" / "sc",)
 
 
+def test_pictures_beside_the_clips_may_be_anything(tmp_path: Path) -> None:
+    draw_clip(tmp_path / "a", ramp())
+    for name in ("a.png", "viewer/logo.png"):
+        save(tmp_path / name, np.zeros(SIZE, np.uint8))
+    labels = found_in(tmp_path)
+    assert (len(labels.masks), labels.alone) == (1, ())
+    assert found_in(tmp_path, tmp_path / "viewer").alone == (tmp_path / "viewer" / "logo.png",)
+
+
+def test_labels_may_be_the_name_of_another_patient(tmp_path: Path) -> None:
+    draw_clip(tmp_path / "a", ramp(0), PatientName="Herz^Anna")
+    draw_clip(tmp_path / "b", ramp(1))
+    for clip, label in (("a", "Leber"), ("b", "Herz")):
+        draw_segmentation(tmp_path / f"s{clip}", tmp_path / clip, np.ones((1, *SIZE, 1), np.uint8), [label])
+    assert len(found_in(tmp_path).masks) == 2
+    draw_segmentation(tmp_path / "sa", tmp_path / "a", np.ones((1, *SIZE, 1), np.uint8), ["Herz"])
+    with pytest.raises(UserError, match="sa has a segment whose label holds the name or id"):
+        found_in(tmp_path)
+
+
 def test_frames_that_do_not_exist(tmp_path: Path) -> None:
     draw_clip(tmp_path / "src" / "a", ramp(0, 3))
     draw_segmentation(tmp_path / "src" / "s", tmp_path / "src" / "a", np.ones((3, *SIZE, 1), np.uint8), ["organ"])

@@ -26,7 +26,9 @@ SIZE = (12, 15)
 
 def clip(relative: str, frames: int = 1, instance: str | None = None) -> FoundClip:
     facts = Clip(Path("src") / relative, frames, *SIZE, None, None)
-    return FoundClip(facts, Path(relative), instance or f"uid of {relative}", ("patient", "", "1"), "study", False)
+    return FoundClip(
+        facts, Path(relative), instance or f"uid of {relative}", ("patient", "", "1"), "study", frozenset(), False
+    )
 
 
 def stack(frames: int = 3, seed: int = 0) -> np.ndarray:

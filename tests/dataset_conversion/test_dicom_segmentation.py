@@ -122,6 +122,23 @@ def test_one_frame_belongs_to_the_one_instance_that_is_named(tmp_path: Path) -> 
     assert list(read_marks(path)) == [(dcmread(tmp_path / "clip").SOPInstanceUID, None)]
 
 
+def test_one_frame_of_a_segmentation_may_mark_several_of_a_clip(tmp_path: Path) -> None:
+    seg, path = edited(tmp_path, 3)
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = [1, 3]
+    seg.save_as(path)
+    assert {index for _, index in read_marks(path)} == {0, 2}
+
+
+def test_what_stands_where_a_sequence_should(tmp_path: Path) -> None:
+    seg, path = edited(tmp_path)
+    del seg.SegmentSequence
+    seg.add_new("SegmentSequence", "LO", "no sequence")
+    seg.save_as(path)
+    with pytest.raises(UserError, match="names no segments"):
+        read_marks(path)
+
+
 def test_several_frames_without_sources(tmp_path: Path) -> None:
     seg, path = edited(tmp_path, 3)
     without_sources(seg)
@@ -138,6 +155,7 @@ def test_frames_without_description(tmp_path: Path) -> None:
         read_marks(path)
 
 
+@pytest.mark.filterwarnings("ignore:The value length")
 @pytest.mark.parametrize("label", ["", " ", "x" * 70])
 def test_segments_without_a_label(tmp_path: Path, label: str) -> None:
     seg, path = edited(tmp_path)

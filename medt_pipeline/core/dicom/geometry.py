@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from medt_pipeline.core.dicom.header import read_header
+from medt_pipeline.core.dicom.header import items, read_header
 from medt_pipeline.core.pixel_size import PixelSize, pixel_size
 
 _TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3
@@ -60,7 +60,7 @@ def tissue_region(header: Dataset) -> Region | None:
     Corners outside the picture are moved to its border, because some devices write the number of columns for the last
     column. Of regions of the same area the first counts.
     """
-    regions = [_region(item, header) for item in header.get("SequenceOfUltrasoundRegions") or ()]
+    regions = [_region(item, header) for item in items(header, "SequenceOfUltrasoundRegions")]
     found = [region for region in regions if region is not None]
     return max(found, key=lambda region: region.area, default=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medt_pipeline.core.errors import UserError
@@ -64,7 +65,7 @@ def is_dicom(path: Path) -> bool:
         raise UserError(f"{path} cannot be opened; check who may read it.") from None
 
 
-def read_header(path: Path, keywords: Sequence[str]) -> Dataset:
+def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
     """The elements with these keywords, as far as the file has them.
 
     Raises:
@@ -74,8 +75,14 @@ def read_header(path: Path, keywords: Sequence[str]) -> Dataset:
         return found.header
 
 
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; [] where there is none, or something else in its place."""
+    value = header.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
 @contextmanager
-def opened(path: Path, keywords: Sequence[str]) -> Iterator[OpenedFile]:
+def opened(path: Path, keywords: Iterable[str]) -> Iterator[OpenedFile]:
     """Open a DICOM file and read the elements with these keywords up to the pixels.
 
     Raises:

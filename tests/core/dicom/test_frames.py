@@ -17,6 +17,9 @@ from medt_pipeline.core.dicom.frames import read_clip, read_frame, read_stored_f
 from medt_pipeline.core.errors import UserError
 from tests.drawn_dicom import LOSSLESS, coloured, draw_clip, draw_report, jpeg, ramp, region
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+"""pydicom's, which a program that is no test does not get to see."""
+
 PIXELS = {"gray-8": ramp(0, 3), "gray-16": ramp(1, 3, dtype=np.uint16), "rgb": coloured(2, 3)}
 
 

@@ -17,6 +17,9 @@ from medt_pipeline.core.dicom.header import is_dicom, opened, read_header
 from medt_pipeline.core.errors import UserError
 from tests.drawn_dicom import NAME, draw_clip, draw_report, ramp
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+"""pydicom's, which a program that is no test does not get to see."""
+
 ITEM, ITEM_END, SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"
 UNDEFINED = b"\xff" * 4
 
