@@ -20,7 +20,7 @@ class Duplicate:
         masks_differ: the masks of equal pictures do not agree, so at least one must be wrong.
         across_test: some are for training and some for testing.
         groups_differ: their declared groups are not the same.
-        facts_differ: "class: benign, malignant" where the source says different things of equal pictures; else "".
+        facts_differ: "class: benign, malignant" where the source says different things of them; else "".
     """
 
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ class Duplicate:
         if self.masks_differ:
             parts.append("their masks differ")
         if self.facts_differ:
-            parts.append(f"the source contradicts itself ({self.facts_differ})")
+            parts.append(f"the source says different things of them ({self.facts_differ})")
         if self.across_test:
             parts.append("some are for training, some for testing: the test is no longer blind")
         if self.groups_differ:
@@ -76,11 +76,15 @@ def _describe(cases: Sequence[Inspected], exact: bool) -> Duplicate:
         masks_differ=exact and len({one.mask.digest for one in cases if one.mask is not None}) > 1,
         across_test=len({one.case.test for one in cases}) > 1,
         groups_differ=len({one.case.group for one in cases}) > 1,
-        facts_differ=_contradictions(cases) if exact else "",
+        facts_differ=_contradictions(cases),
     )
 
 
 def _contradictions(cases: Sequence[Inspected]) -> str:
-    keys = {key: None for one in cases for key in one.case.facts}
-    said = {key: list(dict.fromkeys(str(one.case.facts.get(key, "nothing")) for one in cases)) for key in keys}
+    """Words, such as a diagnosis, that differ; numbers, such as that of a frame, may."""
+    said: dict[str, dict[str, None]] = defaultdict(dict)
+    for one in cases:
+        for key, value in one.case.facts.items():
+            if isinstance(value, str):
+                said[key][value] = None
     return "; ".join(f"{key}: {', '.join(values)}" for key, values in said.items() if len(values) > 1)

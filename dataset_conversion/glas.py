@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
@@ -13,12 +12,17 @@ from .masks import MaskFile, MaskReading
 from .pictures import PictureFile
 from .problems import Problems, count, some
 from .registry import source as registered
+from .released import read_table
 from .sources import Selection, SourceCase, folder_with
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
 GRADES = "Grade.csv"
+NAME, PATIENT = "name", "patient ID"
+FACTS = {"grade": "grade (GlaS)", "grade_2015": "grade (Sirinukunwattana et al. 2015)"}
+"""What is kept of a case, by the columns of Grade.csv."""
+
 OBJECTS = MaskReading(instances=True)
 _PICTURE = re.compile(r"((train|testA|testB)_\d+)(_anno)?\.bmp")
 
@@ -41,8 +45,8 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
 def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
     """Find the cases of the archive's folder; what is wrong with their names goes to `problems`."""
     images, masks = _pictures(source)
-    patients = read_patients(source / GRADES)
-    unlisted = sorted(set(images) - set(patients))
+    listed = {row[NAME]: row for row in read_table(source / GRADES, (NAME, PATIENT, *FACTS.values())) if row[PATIENT]}
+    unlisted = sorted(set(images) - set(listed))
     if unlisted:
         problems.add(f"{source / GRADES} has no patient for {some(unlisted)}; restore the archive's own {GRADES}.")
     alone = [name for name in images if name not in masks and name.startswith("train")]
@@ -59,37 +63,18 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
             name,
             PictureFile(images[name]),
             MaskFile(masks[name], OBJECTS) if name in masks else None,
-            patients.get(name),
+            listed.get(name, {}).get(PATIENT),
             test=not name.startswith("train"),
+            facts={key: listed[name][column] for key, column in FACTS.items() if name in listed},
         )
         for name in sorted(images)
         if name not in alone
     )
-    absent = sum(name not in images for name in patients)
-    notes = (f"{absent} of the {len(patients)} images listed in {GRADES} are not in the folder",) if absent else ()
+    absent = sum(name not in images for name in listed)
+    notes = (f"{absent} of the {len(listed)} images listed in {GRADES} are not in the folder",) if absent else ()
     return Selection(
         cases, f"patient ID in {GRADES}", OBJECTS.explain(), notes, tuple(left_out) if skip_unpaired else ()
     )
-
-
-def read_patients(grades: Path) -> dict[str, str]:
-    """Patient of every image name listed in Grade.csv, whose header has blanks in odd places.
-
-    Raises:
-        UserError: the file is missing or lacks the columns `name` and `patient ID`.
-    """
-    try:
-        text = grades.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{grades} is missing, so patients are unknown; take it from the archive.") from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise UserError(f"{grades} is not a text file; take it from the archive.") from None
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
-    header = [cell.lower() for cell in rows[0]] if rows else []
-    if "name" not in header or "patient id" not in header:
-        raise UserError(f"{grades} lacks the columns 'name' and 'patient ID'; take it from the archive.")
-    name, patient = header.index("name"), header.index("patient id")
-    return {row[name]: row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}
 
 
 def _pictures(source: Path) -> tuple[dict[str, Path], dict[str, Path]]:

@@ -121,9 +121,8 @@ def inspect_image(source: Picture) -> ImageFacts:
         raise UserError(f"{file} holds colours of more than 8 bits a channel; save it as RGB of 8 bits a channel.")
     plain = picture if coloured or not rgb else picture[..., 0]
     channels = plain.transpose(2, 0, 1) if coloured else plain[np.newaxis]
-    # hashed in one dtype: the same picture saved with 8 and with 16 bits is the same picture
-    digest = _digest(plain.astype(np.uint16))
-    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, digest, thumbnail(to_levels(channels).gray))
+    small = thumbnail(to_levels(channels).gray)
+    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, _digest(plain), small)
 
 
 def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:
@@ -210,4 +209,9 @@ def _solid(values: np.ndarray) -> frozenset[int]:
 
 
 def _digest(picture: np.ndarray) -> str:
-    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
+    """Hash of whole numbers, the same for the same numbers in another dtype."""
+    bytes_do = picture.min() >= 0 and picture.max() <= np.iinfo(np.uint8).max
+    numbers = np.ascontiguousarray(picture, np.uint8 if bytes_do else np.int64)
+    digest = hashlib.sha256(repr(numbers.shape).encode())
+    digest.update(numbers.data)
+    return digest.hexdigest()

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import read_mask, read_palette
+from medt_pipeline.core.images import read_image, read_mask, read_palette
 
 from .label_mapping import to_values
+from .problems import count
 
 MOST_OBJECTS = np.iinfo(np.uint16).max
 
@@ -135,3 +136,52 @@ def number_objects(mask: np.ndarray, path: Path) -> np.ndarray:
             raise UserError(f"{path} holds {len(objects)} objects; at most {MOST_OBJECTS} can be kept in one mask.")
         values = np.where(values == 0, 0, np.searchsorted(objects, values) + 1)
     return values.astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class UnitedMasks:
+    """Black-and-white pictures of which each shows one object of the image, such as one lesion.
+
+    Attributes:
+        files: the pictures, at least one.
+        value: what their pixels become in the united mask; 0 where the pictures must be empty.
+    """
+
+    files: tuple[Path, ...]
+    value: int = 1
+
+    def read(self, size: tuple[int, int]) -> ReadMask:
+        """Unite the pictures; a pixel of several objects goes to the smallest of them.
+
+        Raises:
+            UserError: as for `core.images.read_image`; a picture has another size, more than two colours, or no black;
+                one that must be empty is not.
+        """
+        regions = {number: _foreground(file, size) for number, file in enumerate(self.files, start=1)}
+        for number, region in regions.items():
+            if not self.value and region.any():
+                raise UserError(f"{self.files[number - 1]} shows an object, but its image is said to have none.")
+        objects = np.zeros(size, np.uint16)
+        for number in sorted(regions, key=lambda number: -int(regions[number].sum())):
+            objects[regions[number]] = number
+        shared = int((np.sum(list(regions.values()), axis=0) > 1).sum())
+        repairs = (f"{count(shared, 'pixel')} in several of its masks given to the smallest object",) if shared else ()
+        return ReadMask(np.where(objects, self.value, 0).astype(np.uint8), objects, repairs)
+
+
+def _foreground(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: where a picture of black and one other colour is not black."""
+    picture = read_image(file)
+    if picture.shape[:2] != size:
+        height, width = picture.shape[:2]
+        raise UserError(
+            f"{file} has {width}×{height} pixels, but its image {size[1]}×{size[0]}; they must have the same size."
+        )
+    values = to_values(picture, coloured=False)
+    found = np.unique(values)
+    if len(found) > 2 or (len(found) == 2 and found[0] != 0):
+        raise UserError(
+            f"{file} holds {len(found)} gray levels or colours, but a mask of black and one other was expected; "
+            "replace it by the released file."
+        )
+    return values != 0

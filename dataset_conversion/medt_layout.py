@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import stem_of
 
 from .case_names import unique_case_names
 from .folder import renaming_note
@@ -44,7 +45,7 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
         return write_dataset(selection, (), registered("medt"), target, problems)
 
 
-def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
+def select(source: Path, skip_unpaired: bool, problems: Problems, reading: MaskReading = READING) -> Selection:
     """Find the cases of all parts; where two parts share a name, every name gets its part in front."""
     found: list[_Found] = []
     notes: list[str] = []
@@ -56,9 +57,9 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
             found += cases
             notes += remarks
             left_out += [f"{split} {name}".strip() for name in alone]
-    stems = [one.image.stem for one in found]
+    stems = [stem_of(one.image) for one in found]
     shared = len({stem.casefold() for stem in stems}) < len(stems)
-    prefixed = [f"{one.split}_{one.image.stem}" if shared and one.split else one.image.stem for one in found]
+    prefixed = [f"{one.split}_{stem_of(one.image)}" if shared and one.split else stem_of(one.image) for one in found]
     names = unique_case_names(prefixed)
     if shared:
         notes.append(f"the parts share names, so each name got its part in front, such as {names[0]}")
@@ -68,13 +69,13 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
         SourceCase(
             name,
             PictureFile(one.image),
-            None if one.mask is None else MaskFile(one.mask, READING),
+            None if one.mask is None else MaskFile(one.mask, reading),
             test=one.split in _TEST,
         )
         for name, one in zip(names, found, strict=True)
     ]
     notes += renaming_note(prefixed, names)
-    return Selection(tuple(cases_of), OWN_GROUP, READING.explain(), tuple(notes), tuple(left_out))
+    return Selection(tuple(cases_of), OWN_GROUP, reading.explain(), tuple(notes), tuple(left_out))
 
 
 def _parts(source: Path) -> dict[str, Path]:

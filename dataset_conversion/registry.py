@@ -3,89 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from medt_pipeline.core.errors import UserError
+
+from .described_sets import DESCRIBED
+from .registry_line import LABELS, SKIP_UNPAIRED, THRESHOLD, Option, Source, classes_option
 
 if TYPE_CHECKING:
     from .summary import Summary
     from .target import Target
-
-
-@dataclass(frozen=True)
-class Option:
-    """One input or option of a source, as the command offers it.
-
-    Attributes:
-        flag: such as "--classes"; a word without dashes, such as "SRC", is a necessary input without a flag.
-        kind: "switch" is given or not, "number" a whole number, "path" a file or folder.
-        choices: the only values that are allowed; the first is the default.
-        required: a flag that must be given.
-        excludes: options of one source with the same word here exclude each other.
-    """
-
-    flag: str
-    help: str
-    kind: Literal["switch", "text", "number", "path"] = "switch"
-    metavar: str | None = None
-    choices: tuple[str, ...] = ()
-    required: bool = False
-    excludes: str = ""
-
-    @property
-    def keyword(self) -> str:
-        """Name of the parameter of `convert`: "skip_unpaired" for --skip-unpaired, "src" for SRC."""
-        return self.flag.lstrip("-").replace("-", "_").lower()
-
-
-SRC = Option("SRC", "the folder with the files, or the archive (zip, tar.gz) as it was downloaded", "path")
-LABELS = Option(
-    "--labels",
-    "what the mask values mean: name=value,… or name=#RRGGBB,…; any other value is an error",
-    "text",
-    "NAME=VALUE,…",
-)
-THRESHOLD = Option(
-    "--threshold", "mask values above N are foreground, all others background", "number", "N", excludes="reading"
-)
-SKIP_UNPAIRED = Option("--skip-unpaired", "leave out images without mask and masks without image")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One line of the table.
-
-    Attributes:
-        key: what is typed after `medt_convert`.
-        module: file in this folder with `convert(*inputs, target, **options)`.
-        task: what is to be segmented; `modality`: how the images were made; `size`: how many images there are.
-        terms: licence or terms of use, the reader's own for own images.
-        obtain: where and how to get the files, and how they must lie.
-        default_name: name of the data set where -n is not given; None makes -n necessary.
-        inputs: given to `convert` in this order; `options`: given by their keywords.
-        record: dataclass in `module` that the options make up together, given to `convert` as `options`; "" gives them
-            one by one.
-        example: inputs and options of an example.
-        tried: the converter was run on the released files; False: only on a drawn copy of their described layout.
-    """
-
-    key: str
-    module: str
-    title: str
-    task: str
-    modality: str
-    size: str
-    terms: str
-    url: str
-    obtain: str
-    default_name: str | None = None
-    inputs: tuple[Option, ...] = (SRC,)
-    options: tuple[Option, ...] = (SKIP_UNPAIRED,)
-    record: str = ""
-    example: str = "SRC"
-    tried: bool = True
 
 
 SOURCES = (
@@ -100,6 +28,69 @@ SOURCES = (
         url="https://warwick.ac.uk/fac/sci/dcs/research/tia/glascontest/",
         obtain="download the archive from the page; it holds train_1.bmp, train_1_anno.bmp, …, Grade.csv",
         default_name="GlaS",
+        traps=("object numbers in _anno.bmp: kept beside the label", "Grade.csv with blanks in its header: groups"),
+    ),
+    Source(
+        key="monuseg",
+        module="monuseg",
+        title="MoNuSeg 2018 (MICCAI challenge)",
+        task="nuclei",
+        modality="histology (H&E) of several organs, RGB",
+        size="30 training and 14 test tiles of 1000×1000 pixels",
+        terms="CC BY-NC-SA 4.0; cite Kumar et al. 2017 and 2020",
+        url="https://monuseg.grand-challenge.org/Data/",
+        obtain="download both archives and unpack them into one folder: Tissue Images/*.tif with Annotations/*.xml, "
+        "and MoNuSegTestData with both",
+        default_name="MoNuSeg",
+        options=(
+            SKIP_UNPAIRED,
+            Option(
+                "--border", "make the outermost N pixels of each nucleus a class of their own", "number", metavar="N"
+            ),
+        ),
+        traps=(
+            "outlines in Aperio XML: filled exactly, overlaps resolved and counted, object numbers kept",
+            "groups: TCGA patient",
+        ),
+    ),
+    Source(
+        key="busi",
+        module="busi",
+        title="Breast Ultrasound Images (BUSI)",
+        task="lesions, as one class or as benign and malignant",
+        modality="ultrasound of the breast, RGB files that are gray but for a few marks",
+        size="780 images (437 benign, 210 malignant, 133 normal), most about 500×500; patients are not named",
+        terms="copies name different licences: read the page; cite Al-Dhabyani et al. 2020 (Data in Brief 28, 104863)",
+        url="https://scholar.cu.edu.eg/?q=afahmy/pages/dataset",
+        obtain="download the archive from the page; it holds benign/benign (1).png, benign/benign (1)_mask.png, …",
+        default_name="BUSI",
+        options=(
+            classes_option("lesion", "benign+malignant"),
+            Option("--drop-normals", "leave out the images without lesion; else they stay, with empty masks"),
+            SKIP_UNPAIRED,
+        ),
+        traps=(
+            "one to three masks an image, of 1 bit, RGB or RGBA: united, each kept as an object",
+            "normal images have empty masks and are kept, or left out with --drop-normals",
+            "pictures that occur twice, one with two diagnoses, and many near-duplicates: told, and kept in one group",
+        ),
+    ),
+    Source(
+        key="usgra",
+        module="usgra",
+        title="usgra-seg: ultrasound-guided regional anaesthesia",
+        task="nerves and vessels",
+        modality="ultrasound (Mindray TE7, linear probe), gray and RGB files mixed",
+        size="204 training and 40 test images, most 534×512; volunteers are not named",
+        terms="CC BY 4.0",
+        url="https://github.com/tmkand/usgra-seg",
+        obtain="download the repository as zip; it holds dataset/images, dataset/masks, dataset/test",
+        default_name="USGRA",
+        traps=(
+            "masks are palette pictures: the index is the label",
+            "gray and RGB images mixed: all become RGB",
+            "pictures that occur twice and near-duplicates: kept in one group",
+        ),
     ),
     Source(
         key="folder",
@@ -110,13 +101,41 @@ SOURCES = (
         size="any",
         terms="those of your data",
         url="",
-        obtain="one folder of images (png, bmp, tif, jpg), one of masks (png, bmp, tif), the same names in both",
+        obtain="one folder of images, one of masks or annotations of the same names, or a COCO file",
         inputs=(
-            Option("--images", "folder of images: png, bmp, tif, jpg", "path", "DIR", required=True),
-            Option("--masks", "folder of masks: png, bmp, tif", "path", "DIR", required=True),
+            Option(
+                "--images", "folder of images: png, bmp, tif, jpg, jp2, npy, nii, mha", "path", "DIR", required=True
+            ),
+            Option(
+                "--masks",
+                "folder of masks (png, bmp, tif, npy, nii, mha; also one a class: a_gland.png or gland/a.png), of "
+                "LabelMe JSON, QuPath GeoJSON or Aperio XML, or one COCO JSON file",
+                "path",
+                "DIR|JSON",
+                required=True,
+            ),
         ),
         options=(
-            LABELS,
+            Option(
+                "--labels",
+                "what the mask values mean: name=value,… or name=#RRGGBB,…, any other value is an error; or which "
+                "named classes count: name,… or name=CLASS,…, others are left out",
+                "text",
+                "NAME=VALUE,…",
+            ),
+            Option(
+                "--pair",
+                "which mask belongs to which image: a regular expression whose first group both names share, or a CSV "
+                "file with the columns image, mask and perhaps group; default: the same stem",
+                "text",
+                "REGEX|CSV",
+            ),
+            Option(
+                "--mask-format",
+                "what --masks holds, where that is in doubt",
+                "text",
+                choices=("auto", "pictures", "class-files", "class-folders", "coco", "labelme", "geojson", "aperio"),
+            ),
             Option(
                 "--groups",
                 "patients: a regular expression on the name, or a CSV file with the columns name, group",
@@ -143,7 +162,7 @@ SOURCES = (
     ),
     Source(
         key="dicom",
-        module="dicom",
+        module="dicom.converter",
         title="your own ultrasound in DICOM",
         task="whatever DICOM segmentations or masks hold",
         modality="ultrasound images and clips",
@@ -163,7 +182,9 @@ SOURCES = (
             Option("--skip-unpaired", "leave out clips without masks or region, and masks without a clip"),
         ),
         record="DicomOptions",
+        example="SRC --crop-region",
     ),
+    *DESCRIBED,
 )
 
 

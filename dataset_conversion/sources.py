@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medt_pipeline.core.archives import RUBBISH_FOLDERS
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
-from medt_pipeline.core.images import IMAGE_ENDINGS, list_images
+from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, stem_of
 
 from .masks import MaskSource
 from .pairing import Pairing
@@ -73,7 +74,8 @@ def folder_with(root: Path, *names: str) -> Path:
             return found[0]
         if found:
             raise UserError(f"{some([str(folder) for folder in found])} all hold {', '.join(names)}; give one of them.")
-        level = sorted(inner for folder in level for inner in folder.iterdir() if inner.is_dir())
+        inner = (one for folder in level for one in sorted(folder.iterdir()) if one.is_dir())
+        level = [folder for folder in inner if folder.name not in RUBBISH_FOLDERS]
     raise UserError(f"{root} holds no folder with {', '.join(names)}; give the folder or archive as it was downloaded.")
 
 
@@ -84,19 +86,27 @@ def images_in(folder: Path, what: str) -> tuple[list[Path], list[str]]:
         UserError: the folder is absent, a file, or without any image.
     """
     files = list_images(require_folder(folder, what))
-    endings = Counter(
-        path.suffix.lower() or path.name
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".")
-    )
-    others = sorted(ending for ending in endings if ending not in IMAGE_ENDINGS)
     if not files:
+        others = sorted(_endings(folder, ()))
         seen = f"; it holds {some(others)}" if others else "; it holds no files"
         raise UserError(f"There are no {what} in {folder} ({', '.join(IMAGE_ENDINGS)} are read{seen}).")
-    number = sum(endings[ending] for ending in others)
-    return files, [
-        f"{count(number, 'file')} of other kinds in {folder.name} left alone: {some(others)}"
-    ] if others else []
+    return files, left_alone(folder, files)
+
+
+def left_alone(folder: Path, taken: Collection[Path]) -> list[str]:
+    """A note on the files in `folder` that were not taken, if there are any; hidden ones are not told."""
+    others = _endings(folder, taken)
+    if not others:
+        return []
+    return [f"{count(others.total(), 'file')} of other kinds in {folder.name} left alone: {some(sorted(others))}"]
+
+
+def _endings(folder: Path, without: Collection[Path]) -> Counter[str]:
+    return Counter(
+        ending_of(path) or path.name
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path not in without
+    )
 
 
 def report_unpaired(pairing: Pairing, skip_unpaired: bool, problems: Problems) -> list[str]:
@@ -118,7 +128,7 @@ def _unpaired(images: Sequence[Path], masks: Sequence[Path]) -> str:
         for paths, one, other in ((images, "image", "a mask"), (masks, "mask", "an image"))
         if paths
     ]
-    folded = {path.stem.casefold() for path in images} & {path.stem.casefold() for path in masks}
+    folded = {stem_of(path).casefold() for path in images} & {stem_of(path).casefold() for path in masks}
     case = "; some names differ in upper and lower case only, which counts" if folded else ""
     found = " and ".join(parts)
     verb = "is" if found.startswith("1 ") else "are"

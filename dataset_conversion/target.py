@@ -45,12 +45,14 @@ class Target:
         return self.workspace.raw / self.dataset_name
 
     def check(self, *sources: Path) -> None:
-        """Refuse before any work is done; nothing is created.
+        """Refuse before any work is done; nothing is created, and with `check_only` nothing can be in the way.
 
         Raises:
             UserError: the id is taken (by another name: always; by this one: unless `overwrite`), or `sources` lie in
                 the data set that would be replaced.
         """
+        if self.check_only:
+            return
         same_id = f"Dataset{self.dataset_id:03d}_"
         others = [
             name for name in self.workspace.dataset_names() if name.startswith(same_id) and name != self.dataset_name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medt_pipeline.commands._run import SUCCESS, add_common_options, make_parser, run
+from medt_pipeline.commands._run import SUCCESS, USER_MISTAKE, add_common_options, make_parser, run
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion import registry
@@ -22,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "medt_convert folder --images photos --masks outlines -d 110 -n Mine",
     )
     parser.add_argument("--list", action="store_true", help="list the sources, their terms and how to get them")
-    parser.set_defaults(source=None)
+    parser.set_defaults(source=None, run=_convert)
     subparsers = parser.add_subparsers(metavar="SOURCE", title="sources (medt_convert SOURCE --help tells more)")
     for source in registry.SOURCES:
         _add_source(subparsers, source)
-    return run(parser, _convert, arguments)
+    _add_verify(subparsers)
+    return run(parser, lambda options: options.run(options), arguments)
 
 
 def _add_source(subparsers: argparse._SubParsersAction, source: registry.Source) -> None:
@@ -74,6 +75,46 @@ def _add_options(parser: argparse.ArgumentParser, source: registry.Source) -> No
             place.add_argument(option.keyword, **settings | {"metavar": option.flag})
 
 
+def _add_verify(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "verify",
+        help="check a raw data set, also one that was not made here",
+        description="Check every file of a raw data set and tell all problems; exit status 2 if there are any.",
+        epilog="Example:\n  medt_convert verify -d 101",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_verify)
+    parser.add_argument(
+        "-d", "--dataset-id", type=int, required=True, metavar="ID", help="number of the data set, 1 to 999"
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended: 0/255 masks, missing _0000, numTraining"
+    )
+    add_common_options(parser, inherited=True)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from medt_pipeline.dataset_conversion.verification import fix, verify
+
+    workspace = Workspace.locate(options.workspace)
+    raw = workspace.raw / workspace.dataset_name(options.dataset_id)
+    verification = verify(raw)
+    if options.fix and verification.fixable:
+        print(verification.to_text())
+        print(f"Mended: {fix(verification)} of {len(verification.findings)}. What remains:")
+        verification = verify(raw)
+    print(verification.to_text())
+    if verification.fixable:
+        command = f"medt_convert verify -d {options.dataset_id}{_workspace_option(options)} --fix"
+        print(f"{len(verification.fixable)} of these can be mended: {command}")
+    return USER_MISTAKE if verification.findings else SUCCESS
+
+
+def _workspace_option(options: argparse.Namespace) -> str:
+    return f" --workspace {options.workspace}" if options.workspace else ""
+
+
 def _convert(options: argparse.Namespace) -> int:
     if options.list:
         print(registry.to_text())
@@ -90,6 +131,6 @@ def _convert(options: argparse.Namespace) -> int:
         print("Only checked; nothing was written.")
         return SUCCESS
     print(f"  written to  {target.folder}")
-    workspace_option = f" --workspace {options.workspace}" if options.workspace else ""
-    print(f"Next: medt_plan_and_preprocess -d {options.dataset_id}{workspace_option}")
+    print(f"  look at     {target.folder / 'contact_sheet.png'}")
+    print(f"Next: medt_plan_and_preprocess -d {options.dataset_id}{_workspace_option(options)}")
     return SUCCESS

@@ -21,7 +21,8 @@ MOST_BYTES = 64 * 2**30
 """Unpacked bytes of an archive: more than any public set of 2D images holds, so what is larger may be a bomb."""
 
 _CHUNK = 2**20
-_RUBBISH_FOLDERS = ("__MACOSX",)
+RUBBISH_FOLDERS = ("__MACOSX",)
+"""What macOS puts into archives beside the folders."""
 _RUBBISH_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -110,7 +111,7 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
 
 
 def _is_rubbish(member: _Member) -> bool:
-    return not member.parts or member.parts[0] in _RUBBISH_FOLDERS or member.parts[-1] in _RUBBISH_FILES
+    return not member.parts or member.parts[0] in RUBBISH_FOLDERS or member.parts[-1] in _RUBBISH_FILES
 
 
 def _refuse_unsafe(archive: Path, members: Sequence[_Member]) -> None:

@@ -17,14 +17,15 @@ from medt_pipeline.core.errors import UserError
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any exception.
 
-    The temporary name keeps the suffix of `target`, because image libraries choose the format by it.
+    The temporary name ends as `target`, because image libraries choose the format by it.
     """
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    temporary = target.with_name(f".{os.getpid()}.part.{target.name}")
     try:
         yield temporary
         temporary.replace(target)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(target: Path, text: str) -> None:

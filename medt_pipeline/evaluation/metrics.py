@@ -16,7 +16,7 @@ F1 of the pixels of one image is its Dice, so it has no function of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,21 +27,12 @@ Case = Literal["both", "neither", "false alarm", "miss"]
 
 
 class Counts(NamedTuple):
-    """Numbers of pixels: true positive, false positive, false negative, true negative."""
+    """Numbers of pixels: true positive, false positive, false negative, true negative; arrays for several at once."""
 
     tp: int
     fp: int
     fn: int
     tn: int
-
-
-class Scores(NamedTuple):
-    """The four scores, each in [0, 1] or NaN."""
-
-    dice: float
-    iou: float
-    precision: float
-    recall: float
 
 
 def count_pixels(reference: np.ndarray, prediction: np.ndarray, label: int) -> Counts:
@@ -73,27 +64,22 @@ def add_counts(counts: Iterable[Counts]) -> Counts:
 
 def dice(counts: Counts) -> float:
     """2 TP / (2 TP + FP + FN), which is F1 of the pixels; NaN if both are empty."""
-    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+    return ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> float:
     """Intersection over union (Jaccard), TP / (TP + FP + FN); NaN if both are empty."""
-    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 def precision(counts: Counts) -> float:
     """TP / (TP + FP), the part of the prediction that is right; NaN if the prediction is empty."""
-    return _ratio(counts.tp, counts.tp + counts.fp)
+    return ratio(counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Counts) -> float:
     """TP / (TP + FN), the part of the reference that was found (sensitivity); NaN if the reference is empty."""
-    return _ratio(counts.tp, counts.tp + counts.fn)
-
-
-def all_scores(counts: Counts) -> Scores:
-    """Every score of this module."""
-    return Scores(dice(counts), iou(counts), precision(counts), recall(counts))
+    return ratio(counts.tp, counts.tp + counts.fn)
 
 
 def empty_case(counts: Counts) -> Case:
@@ -104,12 +90,8 @@ def empty_case(counts: Counts) -> Case:
     return "false alarm" if in_prediction else "neither"
 
 
-def mean_scores(scores: Iterable[Scores]) -> Scores:
-    """Mean of each score over its defined values; NaN where no value is defined."""
-    columns = np.array([*scores], dtype=float).reshape(-1, len(Scores._fields)).T
-    defined = [column[~np.isnan(column)] for column in columns]
-    return Scores(*(float(values.mean()) if values.size else float("nan") for values in defined))
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def ratio(part: Any, whole: Any) -> Any:
+    """`part` / `whole`, NaN where `whole` is 0; both numbers or both arrays of one shape."""
+    if np.ndim(whole) == 0:
+        return part / whole if whole else float("nan")
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)

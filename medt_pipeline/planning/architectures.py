@@ -1,17 +1,14 @@
-"""Networks that a plan can name: the paper's four and nnU-Net's own U-Net."""
+"""Networks that a plan can name: our family, the paper's four and nnU-Net's own U-Net."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medt_pipeline.core.errors import UserError
-from medt_pipeline.planning.presets import Form
+from medt_pipeline.planning.presets import ArchitectureName, Form
 
 Size = tuple[int, int]
-
-DEFAULT = "MedT"
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,8 @@ class Architecture:
     """One network that `--architecture` can name.
 
     Attributes:
-        suffix: what its configuration is called after the configuration's own name, "" for the default.
+        suffix: what a configuration with it is called after the configuration's own name where the plan chose another
+            network for that; "" where there is no such configuration beside it.
         class_name: dotted path in the plans file.
         arguments: keyword arguments of the class for a patch size and options, as they stand in the plans file.
         imported: names of the arguments that nnU-Net turns from dotted paths into objects.
@@ -86,11 +84,26 @@ def _unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]
         "dropout_op_kwargs": None,
         "nonlin": "torch.nn.LeakyReLU",
         "nonlin_kwargs": {"inplace": True},
+        "deep_supervision": options.deep_supervision,
     }
 
 
-ARCHITECTURES = {
-    "MedT": Architecture("", "medt_pipeline.network.medt.MedT", _attention_arguments),
+def _hybrid(size: str) -> Architecture:
+    """A member of the family, by the name of its size."""
+
+    def arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
+        flags = ("deep_supervision", "recompute")
+        chosen = {name: True for name in flags if getattr(options, name)}
+        return {"image_size": list(patch_size), "size": size, **chosen}
+
+    return Architecture("", "medt_pipeline.network.hybrid.HybridMedT", arguments)
+
+
+ARCHITECTURES: dict[ArchitectureName, Architecture] = {
+    "MedT-S": _hybrid("S"),
+    "MedT-M": _hybrid("M"),
+    "MedT-L": _hybrid("L"),
+    "MedT": Architecture("_medt", "medt_pipeline.network.medt.MedT", _attention_arguments),
     "LoGo": Architecture("_logo", "medt_pipeline.network.medt.LoGo", _attention_arguments),
     "GatedAxialUNet": Architecture("_gated", "medt_pipeline.network.unet.GatedAxialUNet", _attention_arguments),
     "AxialUNet": Architecture("_axial", "medt_pipeline.network.unet.AxialUNet", _attention_arguments),
@@ -104,12 +117,8 @@ ARCHITECTURES = {
 """By the name that `--architecture` takes."""
 
 
-def configuration_name(configuration: str, architecture: str) -> str:
-    """Name in the plans file of `configuration` with `architecture`.
-
-    Raises:
-        UserError: there is no such architecture.
-    """
-    if architecture not in ARCHITECTURES:
-        raise UserError(f"There is no architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}.")
-    return configuration + ARCHITECTURES[architecture].suffix
+def is_planned(architecture: ArchitectureName, planned: Mapping[str, Any]) -> bool:
+    """Whether the entry `architecture` of a configuration, `planned`, describes this network."""
+    arguments = ARCHITECTURES[architecture].plan((128, 128))["arch_kwargs"]
+    same_size = planned["arch_kwargs"].get("size") == arguments.get("size")
+    return same_size and planned["network_class_name"] == ARCHITECTURES[architecture].class_name

@@ -8,7 +8,7 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, require_folder
-from medt_pipeline.core.images import list_images, read_image, write_png
+from medt_pipeline.core.images import list_images, read_image, stem_of, write_png
 from medt_pipeline.core.overlays import draw_overlay
 from medt_pipeline.evaluation.label_maps import find_label_maps, read_label_map
 
@@ -27,7 +27,7 @@ def write_overlays(
     Raises:
         UserError: a folder is missing or empty, a mask has no image, a file cannot be read, or sizes differ.
     """
-    sources = {path.stem: path for path in list_images(require_folder(images, "images"))}
+    sources = {stem_of(path): path for path in list_images(require_folder(images, "images"))}
     truths = {} if reference is None else find_label_maps(reference, "references")
     written = []
     for name, path in find_label_maps(masks, "masks").items():

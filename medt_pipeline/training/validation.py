@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nnunetv2.evaluation.evaluate_predictions import save_summary_json
+from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
 from medt_pipeline.core.files import atomic_path, make_folder
@@ -42,23 +44,27 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> Folde
     dataset = trainer.dataset_class(trainer.preprocessed_dataset_folder, list(cases))
     writer = trainer.plans_manager.image_reader_writer_class()
     quiet = trainer.progress is None or trainer.progress.quiet
+    trainer.prediction_seconds = []
     for case in progress(cases, "validation", len(cases), "case", quiet):
         image, _, _, properties = dataset.load_case(case)
+        began = time.monotonic()
         labels, probabilities = predict_probabilities(predictor, image[:], properties)
+        trainer.prediction_seconds.append(time.monotonic() - began)
         if save_probabilities:
             with atomic_path(folder / f"{case}.npz") as temporary:
                 np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
         with atomic_path(folder / f"{case}{trainer.dataset_json['file_ending']}") as temporary:
             writer.write_seg(labels, str(temporary), properties)
     references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
-    return score_validation(references, folder, cases, trainer.dataset_json)
+    raw_folder = Path(nnUNet_raw) / trainer.plans_manager.dataset_name
+    return score_validation(references, folder, cases, trainer.dataset_json, raw_folder)
 
 
 def score_validation(
-    references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any]
+    references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any], raw_folder: Path
 ) -> FolderScores:
-    """Score the predicted `cases` and write the tables beside them."""
-    scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases)
+    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects."""
+    scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases, dataset_folder=raw_folder)
     write_scores(scores, predictions)
     with atomic_path(predictions / "summary.json") as temporary:
         save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))

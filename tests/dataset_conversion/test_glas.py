@@ -15,6 +15,8 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion import glas
 from medt_pipeline.dataset_conversion.target import Target
+from medt_pipeline.dataset_conversion.verification import verify
+from medt_pipeline.planning.rules.folds import choose_folds
 
 from .drawn import draw_glas, files_of, load, save, square
 
@@ -53,6 +55,7 @@ def test_layout_pixels_and_patients(tmp_path: Path) -> None:
         "testB_1": "9",
     }
     assert cases["testB_1"].mask is None
+    assert cases["train_3"].facts == {"grade": "malignant", "grade_2015": "poorly differentiated"}
     assert (summary.training_cases, summary.test_cases, summary.test_masks, summary.groups) == (3, 2, 1, 2)
     assert json.loads((raw / "dataset.json").read_text())["labels"] == {"background": 0, "gland": 1}
 
@@ -146,3 +149,10 @@ def test_the_real_archive(tmp_path: Path, real_data: Callable[[str], Path]) -> N
         np.testing.assert_array_equal(load(raw / "instancesTr" / f"{name}.png"), objects)
         np.testing.assert_array_equal(load(raw / "labelsTr" / f"{name}.png"), objects > 0)
         np.testing.assert_array_equal(load(raw / "imagesTr" / f"{name}_0000.png"), load(source / f"{name}.bmp"))
+    assert verify(raw).findings == ()
+    cases = read_cases(raw)
+    for fold in choose_folds({name: case.group for name, case in cases.items()}, 5).value:
+        held_out, others = ({cases[name].group for name in fold[part]} for part in ("val", "train"))
+        assert not held_out & others
+    grades = [case.facts["grade"] for case in cases.values()]
+    assert (grades.count("benign"), grades.count("malignant")) == (37, 48)

@@ -42,7 +42,7 @@ def planned(name: str, source: Path, folder: Path) -> dict[str, Any]:
     """What the planner decided for a real data set on a CPU, without what every plan of nnU-Net holds."""
     workspace = Workspace.locate(folder)
     CONVERTERS[name](source, Target(workspace, 903, "Reference"))
-    plan_and_preprocess(903, workspace.activate(), "cpu", quiet=True)
+    plan_and_preprocess(903, workspace.activate(), "cpu", memory_gb=4, quiet=True)
     plans = read_json(workspace.preprocessed / "Dataset903_Reference" / "MedTPlans.json")
     return {"decisions": plans["medt"]["decisions"], "configurations": plans["configurations"]}
 
