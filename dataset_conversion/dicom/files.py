@@ -13,8 +13,8 @@ from medt_pipeline.core.dicom.frames import Clip, read_clip
 from medt_pipeline.core.dicom.header import is_dicom, opened
 from medt_pipeline.core.images import LOSSLESS_ENDINGS
 
-from .dicom_patients import IDENTITY_KEYWORDS, identifying_words, patient_key
-from .problems import Problems, count
+from ..problems import Problems, count
+from .patients import IDENTITY_KEYWORDS, identifying_words, patient_key
 
 CLIP_CLASSES = (
     uid.UltrasoundImageStorage,
@@ -27,8 +27,6 @@ CLIP_CLASSES = (
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
 CLIP_ENDINGS = (".dcm", ".dicom", ".ima")
-NIFTI_ENDINGS = (".nii.gz", ".nii")
-MASK_ENDINGS = (*NIFTI_ENDINGS, *LOSSLESS_ENDINGS)
 SEGMENTATION_CLASSES = (uid.SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
 """The second: segmentations as label maps, new in 2024."""
 _KEYWORDS = (*IDENTITY_KEYWORDS, "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "BurnedInAnnotation")
@@ -41,8 +39,8 @@ class FoundClip:
     Attributes:
         relative: its path below the source.
         instance: SOP Instance UID, by which segmentations refer to it; the relative path where there is none.
-        patient: see `dicom_patients.patient_key`; study: Study Instance UID, "" where there is none.
-        words: words of its header that name a person; see `dicom_patients.identifying_words`.
+        patient: see `patients.patient_key`; study: Study Instance UID, "" where there is none.
+        words: words of its header that name a person; see `patients.identifying_words`.
         burned_in: the file says that its pixels name the patient.
     """
 
@@ -81,7 +79,7 @@ class Found:
 
 def stem_of(path: Path) -> str:
     """Name of a file without the ending of a clip or mask; names made of numbers and dots, as of clips, have none."""
-    endings = (ending for ending in (*CLIP_ENDINGS, *MASK_ENDINGS) if path.name.lower().endswith(ending))
+    endings = (ending for ending in (*CLIP_ENDINGS, *LOSSLESS_ENDINGS) if path.name.lower().endswith(ending))
     return path.name[: len(path.name) - len(next(endings, ""))]
 
 

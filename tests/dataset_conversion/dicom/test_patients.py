@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.dicom_patients import (
+from medt_pipeline.dataset_conversion.dicom.patients import (
     SALT_FILE,
     hide,
     identifying_words,

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from pydicom import Dataset, dcmread
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.dicom_segmentation import (
+from medt_pipeline.dataset_conversion.dicom.segmentation import (
     Mark,
     SegmentMask,
     number_classes,

@@ -21,14 +21,14 @@ from medt_pipeline.core.dicom.limits import MOST_FRAMES, MOST_PIXELS
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import LOSSLESS_ENDINGS
 
-from .dicom_files import MASK_ENDINGS, NIFTI_ENDINGS, FoundClip, stem_of
-from .inspection import show_size
-from .masks import MaskFile, MaskReading, MaskSource, ReadMask
-from .pairing import possible_stems
-from .problems import Problems, count
+from ..inspection import show_size
+from ..masks import MaskFile, MaskReading, MaskSource, ReadMask
+from ..pairing import possible_stems
+from ..problems import Problems, count
+from .files import FoundClip, stem_of
 
 _NUMBERED = re.compile(r"(.+?)[ _.-]*(?:f|frame)?[ _.-]?(\d+)", re.IGNORECASE)
-_TIFF_ENDINGS = (".tif", ".tiff")
+_TIFF_ENDINGS, _NIFTI_ENDINGS = (".tif", ".tiff"), (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class ClipMask:
 
 def is_mask_file(path: Path) -> bool:
     """Whether a file that is no DICOM may be a mask, by its ending."""
-    return path.name.lower().endswith(MASK_ENDINGS)
+    return path.name.lower().endswith(LOSSLESS_ENDINGS)
 
 
 def match_masks(
@@ -185,7 +185,7 @@ def _sources(
     path: Path, clip: FoundClip, number: int | None, reading: MaskReading
 ) -> Iterator[tuple[tuple[str, int], MaskSource]]:
     frames, pages = clip.clip.frames, _pages(path)
-    if pages > 1 or not path.name.lower().endswith(LOSSLESS_ENDINGS):
+    if pages > 1 or is_dicom(path):
         if pages != frames:
             raise UserError(f"{path} holds {count(pages, 'page')}, but {clip.clip.file} has {count(frames, 'frame')}.")
         yield from (((clip.instance, index), StackPage(path, index, reading)) for index in range(pages))
@@ -205,8 +205,8 @@ def _pages(path: Path) -> int:
     if is_dicom(path):
         return read_clip(path).frames
     with _broken_told(path):
-        if path.name.lower().endswith(NIFTI_ENDINGS):
-            pages, page_shape = _nifti(path).shape[2], _nifti(path).shape[:2]
+        if path.name.lower().endswith(_NIFTI_ENDINGS):
+            *page_shape, pages = (*_nifti(path).shape, 1)[:3]
         elif path.name.lower().endswith(_TIFF_ENDINGS):
             with tifffile.TiffFile(path) as file:
                 pages, page_shape = len(file.pages), file.pages[0].shape
@@ -222,7 +222,7 @@ def _read_page(path: Path, index: int) -> np.ndarray:
     if is_dicom(path):
         return read_stored_frame(path, index)
     with _broken_told(path):
-        if path.name.lower().endswith(NIFTI_ENDINGS):
+        if path.name.lower().endswith(_NIFTI_ENDINGS):
             # columns come first, and labels are often stored as real numbers
             image = _nifti(path)
             stored = np.asarray(image.dataobj[:, :, index]).reshape(image.shape[:2]).T
@@ -236,11 +236,11 @@ def _read_page(path: Path, index: int) -> np.ndarray:
 
 
 def _nifti(path: Path) -> Any:
-    """A NIfTI of one frame after the other, (W, H, frames), opened; axes of length 1 at its end are dropped."""
+    """A NIfTI of one frame after the other, (W, H, frames) or (W, H) for one, opened; further axes have length 1."""
     import nibabel  # takes 0.2 s to load and is needed for few sets
 
     image: Any = nibabel.load(path)
-    if len(image.shape) == 2 or any(length != 1 for length in image.shape[3:]):
+    if any(length != 1 for length in image.shape[3:]):
         raise UserError(f"{path} has the shape {image.shape}; columns, rows and frames were expected.")
     return image
 

@@ -13,13 +13,12 @@ import tifffile
 from medt_pipeline.core.dicom.frames import Clip
 from medt_pipeline.core.dicom.geometry import Region
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.dicom_files import FoundClip
-from medt_pipeline.dataset_conversion.dicom_masks import ClipMask, NoMark, StackPage, is_mask_file, match_masks
+from medt_pipeline.dataset_conversion.dicom.files import FoundClip
+from medt_pipeline.dataset_conversion.dicom.masks import ClipMask, NoMark, StackPage, is_mask_file, match_masks
 from medt_pipeline.dataset_conversion.masks import MaskFile, MaskReading
 from medt_pipeline.dataset_conversion.problems import Problems
+from tests.dataset_conversion.drawn import save
 from tests.drawn_dicom import draw_clip
-
-from .drawn import save
 
 SIZE = (12, 15)
 
@@ -131,6 +130,14 @@ def test_stacks(tmp_path: Path, name: str, threshold: int | None) -> None:
         read = placed["uid of c", index].read(SIZE).values
         np.testing.assert_array_equal(read, drawn[index] if threshold is None else drawn[index] > threshold)
         assert np.issubdtype(read.dtype, np.integer)
+
+
+def test_a_stack_of_one(tmp_path: Path) -> None:
+    for name, shape in (("a.nii", SIZE[::-1]), ("a.nii.gz", (*SIZE[::-1], 1))):
+        drawn = stack(1)[0]
+        nibabel.save(nibabel.Nifti1Image(drawn.T.reshape(shape), np.eye(4)), tmp_path / name)
+        placed, _ = match_masks([tmp_path / name], tmp_path, [clip("a")], MaskReading(), Problems())
+        np.testing.assert_array_equal(placed["uid of a", 0].read(SIZE).values, drawn)
 
 
 @pytest.mark.parametrize("name", STACKS)

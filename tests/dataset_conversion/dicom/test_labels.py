@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.dicom_files import scan
-from medt_pipeline.dataset_conversion.dicom_labels import Labels, find_labels
+from medt_pipeline.dataset_conversion.dicom.files import scan
+from medt_pipeline.dataset_conversion.dicom.labels import Labels, find_labels
 from medt_pipeline.dataset_conversion.label_mapping import DeclaredLabel
 from medt_pipeline.dataset_conversion.problems import Problems
+from tests.dataset_conversion.drawn import save
 from tests.drawn_dicom import draw_clip, draw_segmentation, ramp
-
-from .drawn import save
 
 SIZE = (24, 36)
 

@@ -18,16 +18,16 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder, write_text
 from medt_pipeline.core.pixel_size import PixelSize
 
-from .dicom_files import Found, FoundClip, files_below, scan
-from .dicom_labels import Labels, find_labels
-from .dicom_masks import ClipMask, NoMark
-from .dicom_patients import SALT_FILE, hide, salt_for, short_hash
-from .problems import Problems, count, some
-from .registry import source as registered
-from .sources import Selection, SourceCase
-from .summary import Summary
-from .target import Target
-from .writer import write_dataset
+from ..problems import Problems, count, some
+from ..registry import source as registered
+from ..sources import Selection, SourceCase
+from ..summary import Summary
+from ..target import Target
+from ..writer import write_dataset
+from .files import Found, FoundClip, files_below, scan
+from .labels import Labels, find_labels
+from .masks import ClipMask, NoMark
+from .patients import SALT_FILE, hide, salt_for, short_hash
 
 _SALT_NOTE = "With this salt and a list of patients, case names can be traced back: delete the file before sharing."
 _GROUP_RULES = {

@@ -19,10 +19,11 @@ from medt_pipeline.commands.convert import main
 from medt_pipeline.core.cases import read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
-from medt_pipeline.dataset_conversion.dicom import DicomOptions, convert
-from medt_pipeline.dataset_conversion.dicom_patients import SALT_FILE
+from medt_pipeline.dataset_conversion.dicom.converter import DicomOptions, convert
+from medt_pipeline.dataset_conversion.dicom.patients import SALT_FILE
 from medt_pipeline.dataset_conversion.summary import Summary
 from medt_pipeline.dataset_conversion.target import Target
+from tests.dataset_conversion.drawn import files_of, load, save
 from tests.drawn_dicom import (
     ACCESSION,
     BIRTH,
@@ -36,8 +37,6 @@ from tests.drawn_dicom import (
     ramp,
     region,
 )
-
-from .drawn import files_of, load, save
 
 SIZE = (24, 36)
 BOX = (4, 6, 19, 29)

@@ -10,13 +10,13 @@ from pathlib import Path
 from medt_pipeline.core.dicom.header import is_dicom, read_header
 from medt_pipeline.core.errors import UserError
 
-from .dicom_files import SEGMENTATION_CLASSES, Found, FoundClip, files_below
-from .dicom_masks import is_mask_file, match_masks
-from .dicom_patients import IDENTITY_KEYWORDS, hide, identifying_words
-from .dicom_segmentation import Mark, Place, SegmentMask, number_classes, read_marks
-from .label_mapping import DeclaredLabel, parse_labels
-from .masks import MaskReading, MaskSource
-from .problems import Problems
+from ..label_mapping import DeclaredLabel, parse_labels
+from ..masks import MaskReading, MaskSource
+from ..problems import Problems
+from .files import SEGMENTATION_CLASSES, Found, FoundClip, files_below
+from .masks import is_mask_file, match_masks
+from .patients import IDENTITY_KEYWORDS, hide, identifying_words
+from .segmentation import Mark, Place, SegmentMask, number_classes, read_marks
 
 
 @dataclass(frozen=True)

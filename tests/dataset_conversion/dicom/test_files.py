@@ -11,7 +11,7 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.dataset_conversion.dicom_files import files_below, scan, stem_of
+from medt_pipeline.dataset_conversion.dicom.files import files_below, scan, stem_of
 from medt_pipeline.dataset_conversion.problems import Problems
 from tests.drawn_dicom import draw_clip, draw_report, draw_segmentation, ramp
 

@@ -15,9 +15,9 @@ from medt_pipeline.core.dicom.frames import read_clip, read_stored_frame
 from medt_pipeline.core.dicom.header import items, read_header
 from medt_pipeline.core.errors import UserError
 
-from .label_mapping import BACKGROUND
-from .masks import ReadMask
-from .problems import count
+from ..label_mapping import BACKGROUND
+from ..masks import ReadMask
+from ..problems import count
 
 Place = tuple[str, "int | None"]
 """SOP Instance UID of a clip and the index of a frame in it, from 0; None where the segmentation names no frame."""
