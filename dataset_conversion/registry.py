@@ -183,6 +183,12 @@ SOURCES = (
         ),
         record="DicomOptions",
         example="SRC --crop-region",
+        traps=(
+            "files without an ending, reports and DICOMDIR among them: told by content",
+            "gray stored as colours: becomes gray",
+            "banners with names: cut with --crop-region",
+            "patients: groups and case names are salted hashes",
+        ),
     ),
     *DESCRIBED,
 )
