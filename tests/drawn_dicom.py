@@ -114,13 +114,21 @@ def run_lengths(frame: np.ndarray) -> bytes:
     return struct.pack("<16I", len(segments), *offsets, *[0] * (15 - len(offsets))) + b"".join(segments)
 
 
+def lossless_jpeg(frame: np.ndarray) -> bytes:
+    """By another library than the one that reads it, where that one can: it writes no colours."""
+    if frame.ndim == 2:
+        return imagecodecs.ljpeg_encode(frame)
+    return imagecodecs.jpeg8_encode(frame, lossless=True, colorspace="RGB", outcolorspace="RGB")
+
+
 LOSSLESS: dict[str, tuple[UID, Callable[[np.ndarray], bytes] | None]] = {
     "implicit": (UID(uid.ImplicitVRLittleEndian), None),
     "explicit": (UID(uid.ExplicitVRLittleEndian), None),
     "big-endian": (UID(uid.ExplicitVRBigEndian), None),
     "RLE": (UID(uid.RLELossless), lambda frame: run_lengths(frame)),
-    "JPEG-lossless": (UID(uid.JPEGLosslessSV1), lambda frame: imagecodecs.ljpeg_encode(frame)),
+    "JPEG-lossless": (UID(uid.JPEGLosslessSV1), lambda frame: lossless_jpeg(frame)),
     "JPEG-LS": (UID(uid.JPEGLSLossless), lambda frame: imagecodecs.jpegls_encode(frame)),
+    "HTJ2K": (UID(uid.HTJ2KLossless), lambda frame: imagecodecs.htj2k_encode(frame, reversible=True)),
     "JPEG-2000": (
         UID(uid.JPEG2000Lossless),
         lambda frame: imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0),

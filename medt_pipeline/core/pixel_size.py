@@ -60,8 +60,7 @@ def read_pixel_size(path: Path) -> PixelSize | None:
     """What the file at `path` tells, by its ending; None where it tells nothing or something impossible.
 
     Resolutions that are customary for screens and printers (`SCREEN_AND_PRINT_DPI`) count as nothing, and so does a
-    spacing of (1, 1) in NIfTI, MHA and NRRD, which stands there when nobody has set it. A broken file tells nothing,
-    and neither does a DICOM file (`core/dicom/geometry.py`) where pydicom is not installed.
+    spacing of (1, 1) in NIfTI, MHA and NRRD, which stands there when nobody has set it. A broken file tells nothing.
     """
     ending = path.name.lower()
     try:
@@ -142,7 +141,7 @@ def _from_medical(path: Path) -> PixelSize | None:
 
 
 def _from_dicom(path: Path) -> PixelSize | None:
-    # may not be installed, takes 0.3 s to load, and knows this file
+    # takes 0.3 s to load, and knows this file
     from medt_pipeline.core.dicom.geometry import read_dicom_pixel_size
 
     return read_dicom_pixel_size(path)

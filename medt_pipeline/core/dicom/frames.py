@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+import imagecodecs
 import numpy as np
 from pydicom import uid
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import apply_color_lut, as_pixel_options, get_decoder
-from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels import apply_color_lut, as_pixel_options, convert_color_space, get_decoder
 
 from medt_pipeline.core.dicom.geometry import GEOMETRY_KEYWORDS, Region, header_pixel_size, tissue_region
 from medt_pipeline.core.dicom.header import OpenedFile, opened
@@ -41,9 +40,26 @@ _KEYWORDS = (
     *GEOMETRY_KEYWORDS,
 )
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_PLUGINS = ("pillow", "pyjpegls", "pylibjpeg", "pydicom")
-"""Decoders in the order of preference. Pillow is always installed, so pixels do not depend on what else is. GDCM is
-missing because it ends the process on many broken codestreams, lossless JPEG above all."""
+_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
+_PLUGINS = {
+    uid.JPEGBaseline8Bit: "pillow",
+    uid.JPEG2000Lossless: "pillow",
+    uid.JPEG2000: "pillow",
+    uid.RLELossless: "pydicom",
+}
+"""What pydicom is to decode with, whatever else is installed: GDCM, which it prefers, ends the process on many broken
+codestreams."""
+_CODECS = {
+    uid.JPEGExtended12Bit: "jpeg8",
+    uid.JPEGLossless: "jpeg8",
+    uid.JPEGLosslessSV1: "jpeg8",
+    uid.JPEGLSLossless: "jpegls",
+    uid.JPEGLSNearLossless: "jpegls",
+    uid.HTJ2KLossless: "jpeg2k",
+    uid.HTJ2KLosslessRPCL: "jpeg2k",
+    uid.HTJ2K: "jpeg2k",
+}
+"""Codecs of imagecodecs for what pydicom would need further packages for."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ def read_clip(path: Path) -> Clip:
 
     Raises:
         UserError: as for `header.opened`; the file has no pixels, other pixels than its header says, pixels beyond the
-            limits (`limits.py`), or such as no decoder that is installed can read.
+            limits (`limits.py`), or such as are not read.
     """
     with opened(path, _KEYWORDS) as file:
         _check(file)
@@ -113,57 +129,61 @@ def _check(file: OpenedFile) -> None:
     if file.pixels_at is None:
         raise UserError(f"{file.path} holds no pixels; leave it out.")
     check_form(file.header, str(file.path))
-    if _decoder(file).is_native:
+    codec = _CODECS.get(file.syntax)
+    if codec is not None and not getattr(imagecodecs, codec.upper()).available:
+        raise UserError(
+            f"{file.path} is compressed as {file.syntax.name}, which the imagecodecs that is installed cannot decode; "
+            "pip install --upgrade imagecodecs brings one that can."
+        )
+    if file.syntax in _NATIVE:
         check_length(file.pixel_bytes, file.header, str(file.path))
-
-
-def _decoder(file: OpenedFile) -> Decoder:
-    """pydicom's decoder for the transfer syntax of the file."""
-    try:
-        decoder = get_decoder(file.syntax)
-    except NotImplementedError:
+    elif codec is None and file.syntax not in _PLUGINS:
         raise UserError(
             f"{file.path} is stored as {file.syntax.name}, which is not read; export it as JPEG or without compression."
-        ) from None
-    if decoder.is_encapsulated and not _plugins(decoder):
-        raise UserError(
-            f"{file.path} is compressed as {file.syntax.name}, for which no decoder is installed; "
-            "pip install 'medt_pipeline[dicom]' brings it."
         )
-    return decoder
-
-
-def _plugins(decoder: Decoder) -> list[str]:
-    return [plugin for plugin in _PLUGINS if plugin in decoder.available_plugins]
 
 
 def _decode(file: OpenedFile, index: int) -> np.ndarray:
-    """One frame as pydicom hands it over: YBR as RGB, palettes as indices."""
+    """One frame in the byte order of this machine: YBR as RGB, palettes as indices."""
     _check(file)
-    options = as_pixel_options(file.header, pixel_keyword="PixelData", pixel_vr=file.pixel_kind)
-    offsets = options.pop("extended_offsets", None)
     frames = frame_count(file.header)
     if not 0 <= index < frames:
         raise UserError(f"{file.path} has {frames} frames, so there is no frame {index + 1}.")
-    decoder = _decoder(file)
-    if file.header.BitsAllocated == 1 and decoder.is_native:
+    try:
+        frame = _native_frame(file, index) if file.syntax in _NATIVE else _decompressed(file, index)
+    except UserError:
+        raise
+    # decoders raise whatever the broken byte makes them raise
+    except Exception:
+        raise UserError(
+            f"Frame {index + 1} of {file.path} cannot be decoded; export it again or leave it out."
+        ) from None
+    if frame.shape[:2] != (file.header.Rows, file.header.Columns):
+        raise UserError(f"Frame {index + 1} of {file.path} is not of the size that its header tells; leave it out.")
+    return frame.astype(frame.dtype.newbyteorder("="), copy=False)
+
+
+def _native_frame(file: OpenedFile, index: int) -> np.ndarray:
+    if file.header.BitsAllocated == 1:
         return _single_bits(file, index)
+    options = as_pixel_options(file.header, pixel_keyword="PixelData", pixel_vr=file.pixel_kind)
     file.file.seek(file.pixels_at or 0)
-    source: BinaryIO | bytes = file.file
-    place, plugins = index, [""]
-    if decoder.is_encapsulated:
-        # the decoder gets the one frame that was looked at
-        source, place = encapsulate([_compressed_frame(file, index, offsets)]), 0
+    return get_decoder(file.syntax).as_array(file.file, index=index, **options)[0]
+
+
+def _decompressed(file: OpenedFile, index: int) -> np.ndarray:
+    """The frame is taken from the file and looked at first; no decoder gets another."""
+    options = as_pixel_options(file.header, pixel_keyword="PixelData", pixel_vr=file.pixel_kind)
+    stored = _compressed_frame(file, index, options.pop("extended_offsets", None))
+    of_8_bits = file.header.get("BitsStored") == 8
+    plugin = "pillow" if file.syntax == uid.JPEGExtended12Bit and of_8_bits else _PLUGINS.get(file.syntax)
+    if plugin is not None:
         options["number_of_frames"] = 1
-        plugins = _plugins(decoder)
-    for plugin in plugins:
-        try:
-            read = decoder.as_array(source, index=place, decoding_plugin=plugin, **options)[0]
-            return read.astype(read.dtype.newbyteorder("="), copy=False)
-        # Decoders raise whatever the broken byte makes them raise; the next one may be able to read it.
-        except Exception:
-            continue
-    raise UserError(f"Frame {index + 1} of {file.path} cannot be decoded; export it again or leave it out.")
+        decoder = get_decoder(file.syntax)
+        return decoder.as_array(encapsulate([stored]), index=0, decoding_plugin=plugin, **options)[0]
+    frame: np.ndarray = getattr(imagecodecs, f"{_CODECS[file.syntax]}_decode")(stored)
+    kind = str(file.header.PhotometricInterpretation)
+    return convert_color_space(frame, kind, "RGB") if kind.startswith("YBR_FULL") else frame
 
 
 def _single_bits(file: OpenedFile, index: int) -> np.ndarray:
@@ -181,6 +201,7 @@ def _single_bits(file: OpenedFile, index: int) -> np.ndarray:
 
 def _compressed_frame(file: OpenedFile, index: int, offsets: tuple[bytes, bytes] | None) -> bytes:
     frames = frame_count(file.header)
+    file.file.seek(file.pixels_at or 0)
     try:
         frame = get_frame(file.file, index, number_of_frames=frames, extended_offsets=offsets)
     except Exception:

@@ -144,23 +144,6 @@ except UserError as error:
     assert "holds 1000 bytes of pixels" in result.stdout
 
 
-def test_without_pydicom() -> None:
-    script = """
-import sys
-sys.modules["pydicom"] = None
-from pathlib import Path
-from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.pixel_size import read_pixel_size
-assert read_pixel_size(Path("a.dcm")) is None
-try:
-    import medt_pipeline.core.dicom.frames
-except UserError as error:
-    print(error)
-"""
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "pydicom, which is not installed; pip install 'medt_pipeline[dicom]' brings it." in result.stdout
-
-
 def test_an_empty_header(tmp_path: Path) -> None:
     draw_report(tmp_path / "a")
     assert read_header(tmp_path / "a", ("Rows",)) == Dataset()
