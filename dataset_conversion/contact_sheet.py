@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ MOST_ENLARGED = 8
 MARGIN, CAPTION, HEADING = 16, 30, 52
 """Pixels around pictures, and heights of the line below a picture and of the one above a section."""
 
-LINE, FRAME = 2, 8
-"""Width of contours, and distance of the frame around an object, in pixels of the sheet."""
+LINE, FRAME, LEAST_SIDE = 2, 8, 20
+"""Width of contours, distance of the frame around an object, and side of a square as large as the median object, below
+which contours are one pixel wide; all in pixels of the sheet."""
 
 INK, FAINT = (255, 255, 255), (170, 170, 170)
 
 CLOSE_UP = (64, 48)
-"""Least width and height, in pixels of the image, of the part that is shown of a small object."""
+"""Least width and height, in pixels of the image, of the part that is shown around an object."""
 
 AROUND = 4
 """How many times as wide and high as the object that part is."""
@@ -77,28 +79,31 @@ def draw_contact_sheet(title: str, cases: Sequence[SheetCase], names: Mapping[in
     small.sort(key=lambda one: one[1].area)
     sections = {
         f"{len(chosen)} of {len(cases)} cases, by chance": [_overview(cases[place]) for place in chosen],
-        "The largest objects": [_overview(case, one, names) for case, one in large[:EXTREMES]],
-        "The smallest objects, enlarged": [_close_up(case, one, names) for case, one in small[:EXTREMES]],
+        "The largest objects": [_close_up(case, one, names) for case, one in large[:EXTREMES]],
+        "The smallest objects": [_close_up(case, one, names) for case, one in small[:EXTREMES]],
     }
     return _compose(title, {heading: cells for heading, cells in sections.items() if cells}, dict(names))
 
 
-def _overview(case: SheetCase, one: FoundObject | None = None, names: Mapping[int, str] | None = None) -> _Cell:
-    """The whole image; `one` of its objects is framed and named."""
+def _overview(case: SheetCase) -> _Cell:
+    """The whole image."""
     picture, labels, objects = _read(case)
     height, width = labels.shape
+    areas = np.concatenate([np.zeros(0), *case.objects.areas.values()])
+    side = math.sqrt(np.median(areas)) * _scale(labels.shape) if areas.size else math.inf
+    line = LINE if side >= LEAST_SIDE else 1
     # × is not in the font
-    what = f"{width} x {height}" if one is None or names is None else _tell(one, names)
-    return _Cell(_draw(picture, labels, objects, None if one is None else one.box), f"{case.name}: {what}")
+    return _Cell(_draw(picture, labels, objects, line), f"{case.name}: {width} x {height}")
 
 
 def _close_up(case: SheetCase, one: FoundObject, names: Mapping[int, str]) -> _Cell:
-    """The part of the image around `one`, framed and named."""
+    """The part of the image around `one`, framed and named; for a large object that is the whole image."""
     picture, labels, objects = _read(case)
     rows, columns = part = _part_around(one.box, labels.shape)
     top, left, bottom, right = one.box
     box = (top - rows.start, left - columns.start, bottom - rows.start, right - columns.start)
-    drawn = _draw(picture[part], labels[part], None if objects is None else objects[part], box)
+    drawn = _draw(picture[part], labels[part], None if objects is None else objects[part], LINE)
+    _frame(drawn, box, _scale(labels[part].shape))
     return _Cell(drawn, f"{case.name}: {_tell(one, names)}")
 
 
@@ -121,22 +126,30 @@ def _part_around(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tupl
     return parts[0], parts[1]
 
 
-def _draw(
-    picture: np.ndarray, labels: np.ndarray, objects: np.ndarray | None, box: tuple[int, int, int, int] | None
-) -> Image.Image:
+def _scale(shape: tuple[int, ...]) -> float:
+    """Pixels of the sheet a pixel of an image, or of a part of one, of this shape."""
+    return min(CELL[0] / shape[1], CELL[1] / shape[0], MOST_ENLARGED)
+
+
+def _draw(picture: np.ndarray, labels: np.ndarray, objects: np.ndarray | None, line: int) -> Image.Image:
     """The picture with contours, at the size at which it stands in the sheet, so that lines are equally wide in all."""
-    height, width = labels.shape
-    scale = min(CELL[0] / width, CELL[1] / height, MOST_ENLARGED)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    shown = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
-    numbers = None if objects is None else _nearest(objects, size)
-    drawn = Image.fromarray(draw_regions(np.array(shown), _nearest(labels, size), LINE, numbers))
-    if box is not None:
-        top, left, bottom, right = box
-        frame = (left * scale - FRAME, top * scale - FRAME, (right + 1) * scale + FRAME, (bottom + 1) * scale + FRAME)
-        inside = (max(0, frame[0]), max(0, frame[1]), min(size[0] - 1, frame[2]), min(size[1] - 1, frame[3]))
-        ImageDraw.Draw(drawn).rectangle(inside, outline=INK)
-    return drawn
+    height, width = (max(1, round(side * _scale(labels.shape))) for side in labels.shape)
+    shown = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+    numbers = None if objects is None else _nearest(objects, (width, height))
+    return Image.fromarray(draw_regions(np.array(shown), _nearest(labels, (width, height)), line, numbers))
+
+
+def _frame(drawn: Image.Image, box: tuple[int, int, int, int], scale: float) -> None:
+    """Draw a frame a little away from `box`, but inside the picture."""
+    top, left, bottom, right = box
+    width, height = drawn.size
+    corners = (
+        max(0, left * scale - FRAME),
+        max(0, top * scale - FRAME),
+        min(width - 1, (right + 1) * scale + FRAME),
+        min(height - 1, (bottom + 1) * scale + FRAME),
+    )
+    ImageDraw.Draw(drawn).rectangle(corners, outline=INK)
 
 
 def _nearest(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:

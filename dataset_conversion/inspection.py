@@ -15,6 +15,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.levels import to_levels
 from medt_pipeline.core.near_duplicates import thumbnail
 from medt_pipeline.core.parallel import ordered_map
+from medt_pipeline.core.pixel_size import PixelSize
 
 from .label_mapping import GRAY_TO_COLOUR, MOST_LABELS, FoundValues, to_values
 from .masks import MaskSource
@@ -35,6 +36,7 @@ class ImageFacts:
         rgb: stored as three channels; `coloured`: they differ somewhere.
         digest: hash of its pixels, the same for the same picture in another form.
         thumbnail: (32, 32) uint8, by which images that show nearly the same are found.
+        pixel_size: None where nothing tells it.
     """
 
     size: tuple[int, int]
@@ -43,6 +45,7 @@ class ImageFacts:
     coloured: bool
     digest: str
     thumbnail: np.ndarray
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def inspect_image(source: Picture) -> ImageFacts:
     plain = picture if coloured or not rgb else picture[..., 0]
     channels = plain.transpose(2, 0, 1) if coloured else plain[np.newaxis]
     small = thumbnail(to_levels(channels).gray)
-    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, _digest(plain), small)
+    return ImageFacts(picture.shape[:2], picture.dtype, rgb, coloured, _digest(plain), small, source.pixel_size())
 
 
 def inspect_mask(source: MaskSource, size: tuple[int, int]) -> MaskFacts:

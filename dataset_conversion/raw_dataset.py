@@ -49,12 +49,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Description:
-    """What dataset.json says: number of channels, label values, ending of all files, and training cases (or None)."""
+    """What dataset.json says.
+
+    Attributes:
+        channels: their number.
+        labels: all values that label maps may hold.
+        ending: that of all files, such as ".png".
+        training: number of training cases as it stands there, whatever that is.
+        listed: files of the training cases where they are named one by one, else None.
+    """
 
     channels: int
     labels: frozenset[int]
     ending: str
-    training: int | None
+    training: Any
+    listed: Any = None
 
 
 @dataclass(frozen=True)
@@ -72,20 +81,26 @@ def read_description(raw: Path) -> tuple[Description | None, list[Finding]]:
         content = read_json(raw / DESCRIPTION)
     except UserError as error:
         return None, [Finding(DESCRIPTION, str(error).rstrip("."), "restore it, or convert the data set again")]
+    if not isinstance(content, dict):
+        return None, [Finding(DESCRIPTION, "is no JSON object", "restore it, or convert the data set again")]
     missing = [key for key in ("channel_names", "labels", "numTraining", "file_ending") if key not in content]
     if "modality" in content and "channel_names" in missing:
         remedy = "run nnUNetv2_convert_old_nnUNet_dataset"
         return None, [Finding(DESCRIPTION, "has the format of nnU-Net's first version", remedy)]
     if missing:
         return None, [Finding(DESCRIPTION, f"lacks {', '.join(missing)}", "add them as nnU-Net's documentation says")]
+    channels, ending = content["channel_names"], str(content["file_ending"])
     labels, findings = _check_labels(content["labels"])
-    ending = str(content["file_ending"])
     findings += _check_ending(ending, str(content.get("overwrite_image_reader_writer", "None")))
-    training = content["numTraining"]
-    return Description(len(content["channel_names"]), labels, ending, training), findings
+    if not isinstance(channels, dict) or not channels:
+        findings.append(
+            Finding(DESCRIPTION, "has no names of channels", 'write them as {"0": "R", "1": "G", "2": "B"}')
+        )
+        return None, findings
+    return Description(len(channels), labels, ending, content["numTraining"], content.get("dataset")), findings
 
 
-def _check_labels(declared: Mapping[str, Any]) -> tuple[frozenset[int], list[Finding]]:
+def _check_labels(declared: Any) -> tuple[frozenset[int], list[Finding]]:
     """All label values, of regions and the ignore label too."""
     try:
         values = [int(one) for value in declared.values() for one in (value if isinstance(value, list) else [value])]
@@ -116,9 +131,8 @@ def list_cases(raw: Path, description: Description, split: str) -> tuple[list[Ra
     Args:
         split: "Tr", where every image must have labels, or "Ts", where none has to.
     """
-    listed = read_json(raw / DESCRIPTION).get("dataset") if split == "Tr" else None
-    if listed:
-        return _listed_cases(raw, listed)
+    if split == "Tr" and description.listed is not None:
+        return _listed_cases(raw, description.listed)
     images, labels = raw / f"images{split}", raw / f"labels{split}"
     if split == "Tr":
         absent = [folder.name for folder in (images, labels) if not folder.is_dir()]
@@ -139,12 +153,17 @@ def list_cases(raw: Path, description: Description, split: str) -> tuple[list[Ra
     return cases, findings
 
 
-def _listed_cases(raw: Path, listed: Mapping[str, Mapping[str, Any]]) -> tuple[list[RawCase], list[Finding]]:
+def _listed_cases(raw: Path, listed: Any) -> tuple[list[RawCase], list[Finding]]:
     """Cases whose files dataset.json names one by one, as it may."""
     cases, findings = [], []
-    for name, files in listed.items():
-        images = tuple(raw / image for image in files["images"])
-        labels = raw / files["label"]
+    try:
+        named = {
+            name: (tuple(raw / one for one in files["images"]), raw / files["label"]) for name, files in listed.items()
+        }
+    except (TypeError, KeyError, AttributeError):
+        remedy = 'write each as "NAME": {"images": [FILE], "label": FILE}'
+        return [], [Finding(DESCRIPTION, "has a list of cases in another form", remedy)]
+    for name, (images, labels) in named.items():
         absent = [file for file in (*images, labels) if not file.is_file()]
         if absent:
             what = f"names {absent[0]} for {name}, which is missing"

@@ -176,7 +176,7 @@ def summarize(
         labels=_label_lines(inspected, decisions, areas),
         empty_masks=sum(one.mask is not None and not any(_labels_in(one, decisions)) for one in inspected),
         instance_maps=instance_maps,
-        pixel_sizes=sum(case.image.pixel_size() is not None for case in cases),
+        pixel_sizes=sum(one.image.pixel_size is not None for one in inspected),
         groups=len({decisions.groups[case.name] for case in cases if not case.test}),
         group_rule=selection.group_rule,
         duplicates=explained[True],

@@ -19,7 +19,7 @@ from medt_pipeline.core.parallel import ordered_map
 from .channels import CHANNEL_NAMES, to_channels
 from .contact_sheet import SheetCase, draw_contact_sheet
 from .decisions import Decisions, decide
-from .inspection import inspect
+from .inspection import Inspected, inspect
 from .label_mapping import DeclaredLabel, to_values
 from .objects import CaseObjects, find_objects
 from .problems import Problems
@@ -71,7 +71,7 @@ def write_dataset(
         written = {case.name: one for case, one in zip(cases, ordered_map(write, selection.cases), strict=True)}
         maps = sum(one.instances is not None for one in written.values())
         summary = summarize(selection, inspected, decisions, source, target, _areas(written.values()), maps)
-        _write_tables(folder, selection.cases, decisions, source, target)
+        _write_tables(folder, inspected, decisions, source, target)
         write_png(folder / CONTACT_SHEET, _contact_sheet(written, decisions, target))
         for name, content in {**selection.files, CONVERSION_FILE: summary.to_json()}.items():
             write_json(folder / name, content)
@@ -118,13 +118,13 @@ def _areas(written: Collection[WrittenCase]) -> dict[int, np.ndarray]:
 
 
 def _write_tables(
-    folder: Path, cases: Sequence[SourceCase], decisions: Decisions, source: Source, target: Target
+    folder: Path, inspected: Sequence[Inspected], decisions: Decisions, source: Source, target: Target
 ) -> None:
-    write_cases(folder, {case.name: _facts(case, decisions.groups[case.name]) for case in cases})
+    write_cases(folder, {one.case.name: _facts(one, decisions.groups[one.case.name]) for one in inspected})
     dataset = {
         "channel_names": CHANNEL_NAMES[decisions.channels.rgb],
         "labels": {name: label for label, name in enumerate(decisions.labels.names)},
-        "numTraining": sum(not case.test for case in cases),
+        "numTraining": sum(not one.case.test for one in inspected),
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
         "name": target.name,
@@ -136,8 +136,8 @@ def _write_tables(
     write_json(folder / "dataset.json", {key: value for key, value in dataset.items() if value != ""})
 
 
-def _facts(case: SourceCase, group: str) -> Case:
-    size = case.image.pixel_size()
+def _facts(one: Inspected, group: str) -> Case:
+    case, size = one.case, one.image.pixel_size
     masks = [file.name for file in case.mask.files] if case.mask else []
     return Case(
         group,

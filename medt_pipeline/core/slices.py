@@ -11,7 +11,10 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 
-SLICE_ENDINGS = (".nii.gz", ".nii", ".mha", ".npy")
+MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha")
+"""Those whose header tells the size of a pixel, or says that it is unknown."""
+
+SLICE_ENDINGS = (*MEDICAL_ENDINGS, ".npy")
 """Endings that `read_slice` accepts, in lower case."""
 
 _Read = TypeVar("_Read")

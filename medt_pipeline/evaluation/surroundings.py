@@ -8,9 +8,8 @@ from pathlib import Path
 
 from medt_pipeline.core.cases import CASES_FILE, Case, read_cases
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import ending_of
 from medt_pipeline.core.pixel_size import read_pixel_size
-from medt_pipeline.core.slices import SLICE_ENDINGS
+from medt_pipeline.core.slices import MEDICAL_ENDINGS
 from medt_pipeline.evaluation.label_maps import find_label_maps
 from medt_pipeline.evaluation.options import EvaluationOptions, Tolerance, Unit
 
@@ -116,7 +115,7 @@ def _find_pixel_sizes(
         elif known is not None:
             sizes[name] = (known[0] / _UM_PER_MM, known[1] / _UM_PER_MM)
         # Pictures of labels are written by programs that know no size; the medical formats mean what they say.
-        elif ending_of(reference) in SLICE_ENDINGS and (read := read_pixel_size(reference)):
+        elif reference.name.lower().endswith(MEDICAL_ENDINGS) and (read := read_pixel_size(reference)):
             sizes[name] = (read.y_um / _UM_PER_MM, read.x_um / _UM_PER_MM)
     return sizes
 

@@ -65,6 +65,21 @@ def test_the_smallest_object_is_enlarged_and_framed(tmp_path: Path) -> None:
     assert of_colour(picture, 1).nonzero()[0].min() > 360 * 0.7
 
 
+def test_contours_of_many_small_objects_are_thin(tmp_path: Path) -> None:
+    case = sheet_case(tmp_path, "a", (720, 960), 30)
+    line = of_colour(np.asarray(contact_sheet._overview(case).picture), 1)
+    assert line.sum() == 4 * 15 - 4
+
+
+def test_a_large_object_is_shown_with_the_whole_image(tmp_path: Path) -> None:
+    case = sheet_case(tmp_path, "a", (180, 240), 100)
+    assert case.objects.largest is not None
+    picture = contact_sheet._close_up(case, case.objects.largest, NAMES).picture
+    whole = contact_sheet._overview(case).picture
+    assert picture.size == whole.size == (480, 360)
+    np.testing.assert_array_equal(of_colour(np.asarray(picture), 1), of_colour(np.asarray(whole), 1))
+
+
 def test_large_and_small_are_found_among_all_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [sheet_case(tmp_path, f"c{side:02d}", (60, 80), side) for side in range(2, 42)]
     cases.append(SheetCase("empty", cases[0].image, cases[0].labels, None, find_objects(np.zeros((60, 80), np.uint8))))

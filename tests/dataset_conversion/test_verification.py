@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from medt_pipeline.core.errors import UserError
@@ -284,6 +286,22 @@ def test_regions_and_the_ignore_label_are_declared(raw: Path) -> None:
     describe(raw, labels={"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}, regions_class_order=[1, 2])
     save(raw / "labelsTr" / "a.png", square(3))
     assert verify(raw).findings == ()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 300) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from([*SOUND, "dataset", "modality", "overwrite_image_reader_writer"]), value=ANYTHING)
+def test_whatever_stands_in_the_description_is_told_and_not_tripped_over(raw: Path, key: str, value: object) -> None:
+    (raw / "dataset.json").write_text(json.dumps(SOUND | {key: value}))
+    assert verify(raw).to_text()
+    (raw / "dataset.json").write_text(json.dumps(value))
+    assert verify(raw).findings
 
 
 def test_no_folder(tmp_path: Path) -> None:
