@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.errors import UserError
 
 from .described_sets import DESCRIBED
-from .registry_line import SKIP_UNPAIRED, Option, Source, classes_option
+from .registry_line import LABELS, SKIP_UNPAIRED, THRESHOLD, Option, Source, classes_option
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -142,13 +142,7 @@ SOURCES = (
                 "text",
                 "REGEX|CSV",
             ),
-            Option(
-                "--threshold",
-                "mask values above N are foreground, all others background",
-                "number",
-                "N",
-                excludes="reading",
-            ),
+            THRESHOLD,
             Option("--instances", "every nonzero mask value is one object of one class", excludes="reading"),
             SKIP_UNPAIRED,
         ),
@@ -165,6 +159,36 @@ SOURCES = (
         terms="those of your data",
         url="https://github.com/jeya-maria-jose/Medical-Transformer",
         obtain="SRC/img and SRC/labelcol, or SRC/train, SRC/val, SRC/test with both inside",
+    ),
+    Source(
+        key="dicom",
+        module="dicom.converter",
+        title="your own ultrasound in DICOM",
+        task="whatever DICOM segmentations or masks hold",
+        modality="ultrasound images and clips",
+        size="any",
+        terms="those of your data",
+        url="",
+        obtain="DICOM files of any name, in a folder or archive, with DICOM segmentations or masks named after them",
+        options=(
+            Option("--masks", "folder of masks (default: what the source holds)", "path", "DIR"),
+            LABELS,
+            THRESHOLD,
+            Option("--every", "take only one frame in N of those that have a mask", "number", "N"),
+            Option("--crop-region", "cut to the ultrasound region, which leaves the banner out"),
+            Option("--group-by", "what no split may part", "text", choices=("patient", "study", "clip")),
+            Option("--unmarked-empty", "frames without a mask count as empty in clips that have some masks"),
+            Option("--key", "write which file and frame became which case; keep it to yourself", "path", "CSV"),
+            Option("--skip-unpaired", "leave out clips without masks or region, and masks without a clip"),
+        ),
+        record="DicomOptions",
+        example="SRC --crop-region",
+        traps=(
+            "files without an ending, reports and DICOMDIR among them: told by content",
+            "gray stored as colours: becomes gray",
+            "banners with names: cut with --crop-region",
+            "patients: groups and case names are salted hashes",
+        ),
     ),
     *DESCRIBED,
 )

@@ -40,6 +40,9 @@ LABELS = Option(
     "text",
     "NAME=VALUE,…",
 )
+THRESHOLD = Option(
+    "--threshold", "mask values above N are foreground, all others background", "number", "N", excludes="reading"
+)
 
 
 def classes_option(one: str, several: str) -> Option:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medt_pipeline.core.archives import RUBBISH_FOLDERS
 from medt_pipeline.core.errors import UserError
@@ -44,13 +45,18 @@ class SourceCase:
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases of a data set, how groups were found and masks were read, and remarks for the summary."""
+    """The cases of a data set, how groups were found and masks were read, and remarks for the summary.
+
+    Attributes:
+        files: what the source keeps in the data set beside the files that all have: JSON by the name of the file.
+    """
 
     cases: tuple[SourceCase, ...]
     group_rule: str
     mask_reading: str = "as stored"
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 def folder_with(root: Path, *names: str) -> Path:

@@ -73,7 +73,8 @@ def write_dataset(
         summary = summarize(selection, inspected, decisions, source, target, _areas(written.values()), maps)
         _write_tables(folder, inspected, decisions, source, target)
         write_png(folder / CONTACT_SHEET, _contact_sheet(written, decisions, target))
-        write_json(folder / CONVERSION_FILE, summary.to_json())
+        for name, content in {**selection.files, CONVERSION_FILE: summary.to_json()}.items():
+            write_json(folder / name, content)
     return summary
 
 

@@ -24,12 +24,12 @@ from medt_pipeline.network.medt import cut_into_patches, join_patches
 from medt_pipeline.network.normalisation import Norm
 from medt_pipeline.network.topology import Size, lattices, local_patch_size, patch_lattices
 
+LEVELS = 5
+"""Maps of an encoder, at strides 1 to 16; fewer for small images."""
 STEM_LEVELS = 2
 """Levels of two convolutions each, at strides 1 and 2, before those with attention."""
 HEADS = 8
-"""Of every attention; all widths from stride 4 down are multiples of it."""
-WIDTH_MULTIPLE = 8
-"""Of which the widths of the local branch are multiples."""
+"""Of every attention; all widths are multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,29 @@ SIZES = {
 }
 
 
+def network_size(name: str, widths: Sequence[int] | None = None, blocks: Sequence[int] | None = None) -> NetworkSize:
+    """The entry `name` of `SIZES`, with other widths and blocks if any are given.
+
+    Raises:
+        ValueError: there is no such entry, or too few widths or blocks, or widths that the heads do not divide.
+    """
+    if name not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}; got {name!r}")
+    size = NetworkSize(tuple(widths or SIZES[name].widths), tuple(blocks or SIZES[name].blocks))
+    if len(size.widths) != LEVELS or len(size.blocks) != LEVELS - STEM_LEVELS:
+        raise ValueError(f"widths must be {LEVELS} and blocks {LEVELS - STEM_LEVELS} numbers; got {size}")
+    if any(width % HEADS for width in size.widths):
+        raise ValueError(f"widths must be multiples of {HEADS}, got {size.widths}")
+    return size
+
+
 class HybridEncoder(nn.Module):
     """Stem and levels of blocks.
 
     Args:
         input_channels: channels of the image.
-        size: widths and blocks, at least as many as there are levels.
-        sizes: (height, width) of the map of each level, for which the relative tables are made.
+        size: widths and blocks, of which those of the levels that there are serve.
+        sizes: (height, width) of the map of each level, for which the relative tables are made; at most `LEVELS`.
         stochastic_depth: probability of the last block to be passed by in training; it grows with depth.
         options: what all blocks have in common.
     """
@@ -148,6 +164,7 @@ class HybridMedT(nn.Module):
 
     Raises:
         UserError: a side is shorter than 16.
+        ValueError: see `network_size`.
 
     Example:
         >>> import torch
@@ -179,19 +196,20 @@ class HybridMedT(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.recompute, self.deep_supervision = recompute, deep_supervision
         options = BlockOptions(HEADS, norm, attention, positions, gates, gate_start, scale_start, recompute)
-        form = NetworkSize(tuple(widths or SIZES[size].widths), tuple(blocks or SIZES[size].blocks))
+        form = network_size(size, widths, blocks)
         sizes = lattices(self.image_size)
         self.global_branch = HybridEncoder(input_channels, form, sizes, stochastic_depth, options)
         used = form.widths[: len(sizes)]
         self.local_branch: HybridEncoder | None = None
         if local_branch:
             self.patch_size = local_patch_size(self.image_size)
-            narrow = tuple(WIDTH_MULTIPLE * max(round(width * local_width / WIDTH_MULTIPLE), 1) for width in used)
+            narrow = tuple(HEADS * max(round(width * local_width / HEADS), 1) for width in used)
             local_form = NetworkSize(narrow, (1,) * len(form.blocks))
             local_sizes = patch_lattices(self.patch_size)
             self.local_branch = HybridEncoder(input_channels, local_form, local_sizes, stochastic_depth, options)
             self.joins = nn.ModuleList(
-                PointwiseConv(*pair) for pair in zip(narrow[: len(local_sizes)], used, strict=False)
+                PointwiseConv(*pair, scale_start=scale_start)
+                for pair in zip(narrow[: len(local_sizes)], used, strict=False)
             )
         self.decoder_levels = nn.ModuleList(DecoderLevel(coarse, fine, norm) for fine, coarse in pairwise(used))
         self.heads = SegmentationHeads(used, num_classes, deep_supervision, activate=False)

@@ -1,4 +1,4 @@
-"""Networks that a plan can name: our family, the paper's four and nnU-Net's own U-Net."""
+"""Networks that a plan can name: our family, the paper's four and nnU-Net's own two."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 from medt_pipeline.planning.presets import ArchitectureName, Form
 
 Size = tuple[int, int]
+IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")
+"""Arguments of nnU-Net's networks that stand as dotted paths in a plan."""
+UNETS = ("UNet", "ResEncUNet")
+"""nnU-Net's networks, which keep the deep supervision of nnU-Net and cannot compute blocks again."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,15 @@ def _hybrid(size: str) -> Architecture:
     return Architecture("", "medt_pipeline.network.hybrid.HybridMedT", arguments)
 
 
+def _residual_unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
+    """nnU-Net's residual-encoder U-Net, by nnU-Net's own rule (ResEncUNetPlanner): more blocks, a lighter decoder."""
+    arguments = _unet_arguments(patch_size, options)
+    stages = arguments["n_stages"]
+    del arguments["n_conv_per_stage"]
+    blocks = [1, 3, 4, *[6] * stages][:stages]
+    return {**arguments, "n_blocks_per_stage": blocks, "n_conv_per_stage_decoder": [1] * (stages - 1)}
+
+
 ARCHITECTURES: dict[ArchitectureName, Architecture] = {
     "MedT-S": _hybrid("S"),
     "MedT-M": _hybrid("M"),
@@ -111,7 +124,13 @@ ARCHITECTURES: dict[ArchitectureName, Architecture] = {
         "_unet",
         "dynamic_network_architectures.architectures.unet.PlainConvUNet",
         _unet_arguments,
-        ("conv_op", "norm_op", "dropout_op", "nonlin"),
+        IMPORTED,
+    ),
+    "ResEncUNet": Architecture(
+        "_resenc",
+        "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+        _residual_unet_arguments,
+        IMPORTED,
     ),
 }
 """By the name that `--architecture` takes."""

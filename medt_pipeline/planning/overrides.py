@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.planning.architectures import UNETS
 from medt_pipeline.planning.presets import (
     LEAST_SIDE,
     ArchitectureName,
@@ -33,7 +34,7 @@ NOTHING = "none"
 
 WITH_GRID = ("MedT", "LoGo")
 """Architectures whose patch is cut into a grid."""
-WITHOUT_FORM = ("MedT-S", "MedT-M", "MedT-L", "UNet")
+WITHOUT_FORM = ("MedT-S", "MedT-M", "MedT-L", *UNETS)
 """Architectures whose attention has one form, or that have none."""
 
 

@@ -19,7 +19,7 @@ from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.fingerprint.set_objects import ClassSummary
 from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
-from medt_pipeline.planning.architectures import ARCHITECTURES, NetworkOptions
+from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.memory_model import TrainingMemory, estimate_planned_memory
 from medt_pipeline.planning.overrides import WITH_GRID, Overrides
@@ -225,7 +225,8 @@ class MedTPlanner(ExperimentPlanner):
     def _others(self, patch_size: Size) -> list[ArchitectureName]:
         """Networks that are planned beside the chosen one, for a patch that they can take."""
         fits = {key: key not in WITH_GRID or _is_workable(patch_size) for key in ARCHITECTURES}
-        wanted = {"UNet": "2d_unet" in self.preset.configurations, self.architecture: False}
+        unets = "2d_unet" in self.preset.configurations
+        wanted = {**dict.fromkeys(UNETS, unets), self.architecture: False}
         return [key for key, one in ARCHITECTURES.items() if one.suffix and fits[key] and wanted.get(key, True)]
 
     def _forget_earlier(self, configurations: Mapping[str, Any]) -> None:
@@ -380,7 +381,7 @@ class MedTPlanner(ExperimentPlanner):
         """
         if patch_size not in self._fitting:
             kept = fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
-            if kept < MIN_BATCH_SIZE and self.architecture != "UNet":
+            if kept < MIN_BATCH_SIZE and self.architecture not in UNETS:
                 self._recomputed[patch_size] = choose_recomputation(kept, kept, MIN_BATCH_SIZE, self.memory_gb)
                 fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
                 self._recomputed[patch_size] = choose_recomputation(kept, fitting, MIN_BATCH_SIZE, self.memory_gb)

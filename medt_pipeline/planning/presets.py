@@ -17,7 +17,9 @@ Loss = Literal["dice_ce", "ce"]
 Augmentation = Literal["auto", "nnunet", "flips_horizontal"]
 Form = Literal["formula", "published"]
 LearningRateSchedule = Literal["poly", "constant"]
-ArchitectureName = Literal["MedT-S", "MedT-M", "MedT-L", "MedT", "LoGo", "GatedAxialUNet", "AxialUNet", "UNet"]
+ArchitectureName = Literal[
+    "MedT-S", "MedT-M", "MedT-L", "MedT", "LoGo", "GatedAxialUNet", "AxialUNet", "UNet", "ResEncUNet"
+]
 ConfigurationName = Literal["2d", "2d_whole", "2d_unet"]
 
 LEAST_SIDE = 16

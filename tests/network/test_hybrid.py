@@ -179,6 +179,21 @@ def test_parameters_of_each_size_in_millions(size: str, least: float, most: floa
     assert least < sum(parameter.numel() for parameter in net.parameters()) / 1e6 < most
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": "XL"}, "one of S, M, L; got 'XL'"),
+        ({"widths": (8, 16, 32)}, "widths must be 5"),
+        ({"blocks": (1, 1)}, "blocks 3 numbers"),
+        ({"widths": (8, 16, 32, 60, 64)}, "multiples of 8"),
+    ],
+    ids=str,
+)
+def test_impossible_sizes_are_refused(arguments, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HybridMedT(1, 2, (64, 64), **arguments)
+
+
 def test_arithmetic_of_the_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     # Only the reference's operators are known to the counter.
     monkeypatch.setenv("MEDT_ATTENTION_BACKEND", "reference")

@@ -29,8 +29,14 @@ def _drawn(kind: str, activate: bool) -> Normalisation:
 
 @pytest.mark.parametrize("activate", [False, True], ids=["linear", "leaky"])
 @pytest.mark.parametrize("patches", [1, 3])
-@pytest.mark.parametrize("kind", ["instance", "group", "layer", "batch"])
-def test_equals_torch_on_the_images_that_patches_are_parts_of(kind: str, patches: int, activate: bool) -> None:
+@pytest.mark.parametrize("kind", ["instance", "instance compiled", "group", "layer", "batch"])
+def test_equals_torch_on_the_images_that_patches_are_parts_of(
+    kind: str, patches: int, activate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "instance compiled":
+        # What is compiled, and what a GPU runs, is torch's own function.
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        kind = "instance"
     norm = _drawn(kind, activate)
     # Far from zero, so that a variance as E[x²] - E[x]² would show.
     images = torch.randn(2, 16, 4 * patches, 5, dtype=torch.float64) + 1e4

@@ -76,7 +76,10 @@ def test_all_mistakes_are_reported_together() -> None:
         (["passes_over_data=none"], "`passes_over_data` must be a number above 0, got 'none'"),
         (["learning_rate=nan"], "`learning_rate` must be a number above 0 and at most 1, got 'nan'"),
         (["deep_supervision=1"], "`deep_supervision` must be true or false, got '1'"),
-        (["architecture=ResNet"], "one of MedT-S, MedT-M, MedT-L, MedT, LoGo, GatedAxialUNet, AxialUNet, UNet"),
+        (
+            ["architecture=ResNet"],
+            "MedT-L, MedT, LoGo, GatedAxialUNet, AxialUNet, UNet, ResEncUNet",
+        ),
     ],
 )
 def test_contradictions_name_the_rule(assignments: list[str], sentence: str) -> None:

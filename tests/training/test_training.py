@@ -196,7 +196,7 @@ def test_all_holds_nothing_out_and_says_so(small: Drawn) -> None:
     assert not (result.folder / "validation").exists()
 
 
-@pytest.mark.parametrize("configuration", ["2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet"])
+@pytest.mark.parametrize("configuration", ["2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet", "2d_resenc"])
 def test_every_architecture_trains(small: Drawn, configuration: str) -> None:
     settings = TrainingOptions(epochs=1, quiet=True)
     result = train_fold(DATASET_ID, 0, small.workspace.activate(), CPU, configuration, settings)
