@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+from medt_pipeline.core.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-d", "--dataset", type=int, nargs="+", required=True, metavar="ID", help="ids of data sets")
     parser.add_argument("-p", "--preset", default="default", help="preset of the planner (default: %(default)s)")
-    parser.add_argument("--memory", type=_gigabytes, metavar="GB", help="memory for training, e.g. 8GB")
+    parser.add_argument(
+        "--memory", type=_gigabytes, metavar="GB", help="memory for training, e.g. 8GB; default: by the device"
+    )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="what training will run on"
     )
@@ -32,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         metavar="KEY=VALUE",
         help="decide something yourself, e.g. patch_size=256,384; may be given several times",
+    )
+    parser.add_argument(
+        "--keep-plans",
+        action="store_true",
+        help="keep the plans, edited by hand; check them, derive what depends on the edits and preprocess again",
     )
     return run(parser, _plan, arguments)
 
@@ -49,14 +57,20 @@ def _gigabytes(text: str) -> float:
 def _plan(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
     from medt_pipeline.planning.overrides import parse_overrides
-    from medt_pipeline.planning.run import plan_and_preprocess
-    from medt_pipeline.training.device import choose_device, device_kind
+    from medt_pipeline.planning.run import plan_and_preprocess, preprocess_planned
+    from medt_pipeline.training.device import choose_device, device_kind, device_memory_gb
 
+    if options.keep_plans and (options.set or options.memory or options.preset != "default"):
+        raise UserError("--keep-plans plans nothing, so --set, --memory and --preset have no place beside it.")
     overrides = parse_overrides(options.set)
     workspace = Workspace.locate(options.workspace).activate()
-    kind = device_kind(choose_device(options.device))
+    device = choose_device(options.device)
+    kind = device_kind(device)
     status = SUCCESS
     for dataset_id in options.dataset:
+        if options.keep_plans:
+            print(f"Kept and checked: {preprocess_planned(dataset_id, workspace)}\nNext: medt_train {dataset_id} fold0")
+            continue
         summary = plan_and_preprocess(
             dataset_id,
             workspace,
@@ -65,6 +79,7 @@ def _plan(options: argparse.Namespace) -> int:
             options.preset,
             strict=options.strict,
             overrides=overrides,
+            device_gb=device_memory_gb(device),
         )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:

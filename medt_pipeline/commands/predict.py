@@ -13,7 +13,8 @@ from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = make_parser(
-        "Predict a mask for each image (png, bmp, tif, jpg; any name; a folder or one file) with all trained folds.\n"
+        "Predict a mask for each image (png, bmp, tif, jpg; any name; a folder or one file) with the recipe of\n"
+        "medt_find_best or, where there is none, all trained folds of the configuration 2d.\n"
         "Masks are PNG files that hold the labels 0, 1, …; --overlays writes pictures to look at.",
         "medt_predict -i images -o masks --overlays",
     )
@@ -22,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the masks")
     parser.add_argument("-d", "--dataset", type=int, metavar="ID", help="needed where several data sets are trained")
-    parser.add_argument("-c", "--configuration", default="2d", help="configuration (default: %(default)s)")
-    parser.add_argument("--architecture", default="MedT", metavar="NAME", help="as in medt_train (default: MedT)")
+    parser.add_argument("-c", "--configuration", metavar="NAME", help="this configuration instead of the recipe")
     parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="default: all trained folds")
     parser.add_argument("--no-mirroring", action="store_true", help="four times faster, a little less accurate")
+    parser.add_argument("--uncertainty", action="store_true", help="also write maps of where a mask may be wrong")
     parser.add_argument("--overlays", action="store_true", help="also write pictures with contours")
     parser.add_argument("--save-probabilities", action="store_true", help="also write class probabilities (npz)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
@@ -39,25 +40,24 @@ def _predict(options: argparse.Namespace) -> int:
     list_inputs(options.input)  # before anything slow is loaded
     workspace = Workspace.locate(options.workspace).activate()
 
-    from medt_pipeline.inference.models import find_model
+    from medt_pipeline.core.overlays import draw_overlay
+    from medt_pipeline.inference.models import find_ensemble
     from medt_pipeline.inference.predict import PredictionOptions, predict_images
-    from medt_pipeline.planning.architectures import configuration_name
-    from medt_pipeline.report.overlays import draw_overlay
     from medt_pipeline.training.device import choose_device
     from medt_pipeline.training.run import parse_fold
 
     folds = tuple(parse_fold(fold) for fold in options.folds) if options.folds else None
-    configuration = configuration_name(options.configuration, options.architecture)
-    model = find_model(workspace, options.dataset, configuration, folds)
-    print(f"Predicting with {model.dataset_name}, {model.configuration}, folds {', '.join(map(str, model.folds))}.")
+    ensemble = find_ensemble(workspace, options.dataset, options.configuration, folds)
+    print(f"Predicting with {ensemble.name}{' as medt_find_best chose' if ensemble.recipe else ''}.")
     summary = predict_images(
         options.input,
         options.output,
-        model,
+        ensemble,
         choose_device(options.device),
         PredictionOptions(
             mirror=not options.no_mirroring,
             save_probabilities=options.save_probabilities,
+            uncertainty=options.uncertainty,
             draw_overlay=draw_overlay if options.overlays else None,
         ),
     )

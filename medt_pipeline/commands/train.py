@@ -6,8 +6,13 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from medt_pipeline.commands._run import SUCCESS, make_parser, run
+from medt_pipeline.core.errors import UserError
+
+if TYPE_CHECKING:
+    from medt_pipeline.training.run import Start
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -15,14 +20,28 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = make_parser(
-        "Train one fold of a planned data set and score its held-out cases. Ctrl-C saves; --resume goes on.",
-        "medt_train 101 fold0 --time-budget 30m",
+        "Train one fold of a planned data set, or all of them, and score the held-out cases. Ctrl-C saves; the same\n"
+        "command with --resume goes on (with cv, the same command).",
+        "medt_train 101 fold0 --time-budget 30m\n  medt_train 101 cv -c 2d 2d_unet",
     )
     parser.add_argument("dataset", type=int, metavar="ID", help="id of the data set")
-    parser.add_argument("fold", metavar="FOLD", help="fold0, fold1, … (or 0, 1, …), or all: train on all cases")
-    parser.add_argument("-c", "--configuration", default="2d", help="configuration in the plans (default: %(default)s)")
     parser.add_argument(
-        "--architecture", default="MedT", metavar="NAME", help="MedT (default), LoGo, GatedAxialUNet, AxialUNet, UNet"
+        "fold",
+        metavar="FOLD",
+        help="fold0, fold1, … (or 0, 1, …); cv: what is not yet trained of all folds; or all: train on all cases",
+    )
+    parser.add_argument(
+        "-c",
+        "--configuration",
+        nargs="+",
+        default=["2d"],
+        metavar="NAME",
+        help="configuration in the plans, several with cv (default: 2d)",
+    )
+    parser.add_argument(
+        "--architecture",
+        metavar="NAME",
+        help="another network: MedT (as published), LoGo, GatedAxialUNet, AxialUNet, UNet",
     )
     parser.add_argument("--epochs", type=_positive, metavar="N", help="instead of the plan's number of epochs")
     parser.add_argument(
@@ -33,9 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    existing.add_argument(
+        "--continue", action="store_true", dest="go_on", help="begin, go on, or do nothing where it is trained already"
+    )
     existing.add_argument("--restart", action="store_true", help="delete what was trained of this fold and start anew")
     parser.add_argument("--seed", type=int, default=12345, help="of initialisation and augmentation")
     parser.add_argument("--save-probabilities", action="store_true", help="keep probabilities of the held-out cases")
+    parser.add_argument(
+        "--jobs", type=_positive, default=1, metavar="N", help="with cv: trainings at once (default: 1)"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
     return run(parser, _train, arguments)
 
@@ -55,25 +80,29 @@ def _seconds(text: str) -> float:
 
 def _train(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
-    from medt_pipeline.planning.architectures import configuration_name
+    from medt_pipeline.training.cross_validation import cross_validate
     from medt_pipeline.training.device import choose_device
-    from medt_pipeline.training.run import Start, TrainingOptions, parse_fold, train_fold
+    from medt_pipeline.training.run import TrainingOptions, parse_fold, planned_configuration, train_fold
 
-    fold = parse_fold(options.fold)
+    cross_validation = options.fold.lower() == "cv"
+    _require_fitting(options, cross_validation)
     workspace = Workspace.locate(options.workspace).activate()
-    start: Start = "resume" if options.resume else "restart" if options.restart else "new"
+    names = options.configuration
+    if options.architecture is not None:
+        names = [planned_configuration(workspace, options.dataset, one, options.architecture) for one in names]
+    device = choose_device(options.device)
+    settings = TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities)
     try:
-        result = train_fold(
-            options.dataset,
-            fold,
-            workspace,
-            choose_device(options.device),
-            configuration_name(options.configuration, options.architecture),
-            TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities),
-            start,
-        )
+        if cross_validation:
+            folds = cross_validate(options.dataset, workspace, device, names, settings, options.jobs, report=_tell)
+            print(f"{folds.to_text()}\nWritten to {folds.file}\nNext: medt_find_best {options.dataset}")
+            return SUCCESS
+        start: Start = next((key for key, wanted in _starts(options).items() if wanted), "new")
+        fold = parse_fold(options.fold)
+        result = train_fold(options.dataset, fold, workspace, device, names[0], settings, start)
     except KeyboardInterrupt:
-        print("\nInterrupted; go on with the same command and --resume.", file=sys.stderr)
+        again = "" if cross_validation else " and --resume"
+        print(f"\nInterrupted; go on with the same command{again}.", file=sys.stderr)
         raise
     if result.scores is None:
         print("Trained on all cases: none was held out, so there is no score of this model.")
@@ -82,3 +111,22 @@ def _train(options: argparse.Namespace) -> int:
         print(f"Held-out cases of fold {fold} ({images} images): Dice {mean['dice']:.3f}, IoU {mean['iou']:.3f}")
     print(f"Model, curves and scores: {result.folder}\nNext: medt_predict -d {options.dataset} -i IMAGES -o MASKS")
     return SUCCESS
+
+
+def _require_fitting(options: argparse.Namespace, cross_validation: bool) -> None:
+    if cross_validation and any(_starts(options).values()):
+        raise UserError("cv goes on by itself, so --resume, --continue and --restart have no place beside it.")
+    if not cross_validation and (len(options.configuration) > 1 or options.jobs > 1):
+        raise UserError("Several configurations and --jobs need cv in place of the fold.")
+
+
+def _starts(options: argparse.Namespace) -> dict[Start, bool]:
+    return {"resume": options.resume, "continue": options.go_on, "restart": options.restart}
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -54,13 +54,19 @@ class Workspace:
         Raises:
             UserError: a file is in the way.
         """
-        for name, folder in zip(_NNUNET_VARIABLES, (self.raw, self.preprocessed, self.results), strict=True):
-            os.environ[name] = str(make_folder(folder))
+        for name, folder in self.variables().items():
+            make_folder(Path(folder))
+            os.environ[name] = folder
         shim = str(Path(__file__).resolve().parent.parent / "nnunet_shim")
         known = os.environ.get("nnUNet_extTrainer", "").split(os.pathsep)
         if shim not in known:
             os.environ["nnUNet_extTrainer"] = os.pathsep.join([shim, *filter(None, known)])
         return self
+
+    def variables(self) -> dict[str, str]:
+        """What nnU-Net's variables must say for it to work here, by their names."""
+        folders = (self.raw, self.preprocessed, self.results)
+        return {name: str(folder) for name, folder in zip(_NNUNET_VARIABLES, folders, strict=True)}
 
     def dataset_names(self) -> list[str]:
         """Names of all data sets in any of the three folders, sorted."""

@@ -14,6 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.inference.recipe import RECIPE_FILE, Recipe, read_recipe
 from medt_pipeline.training.case_prediction import make_predictor
 from medt_pipeline.training.run import FINAL, TRAINER, Fold
 from medt_pipeline.training.trainer import nnUNetTrainerMedT, read_checkpoint
@@ -38,6 +39,73 @@ class TrainedModel:
     folds: tuple[Fold, ...]
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """Trained models whose probabilities are averaged.
+
+    Attributes:
+        models: at least one, of one data set.
+        weights: of each; they add up to 1.
+        recipe: what medt_find_best selected; None where the models were named.
+    """
+
+    models: tuple[TrainedModel, ...]
+    weights: tuple[float, ...]
+    recipe: Recipe | None = None
+
+    @property
+    def name(self) -> str:
+        """Data set, configurations and folds, for messages."""
+        parts = [f"{one.configuration} (folds {', '.join(map(str, one.folds))})" for one in self.models]
+        return f"{self.models[0].dataset_name}, {' + '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model with its networks in memory.
+
+    Attributes:
+        predictors: one a fold.
+        weight: of the mean of its folds.
+    """
+
+    predictors: tuple[nnUNetPredictor, ...]
+    weight: float
+
+
+def find_ensemble(
+    workspace: Workspace, dataset_id: int | None, configuration: str | None, folds: tuple[Fold, ...] | None = None
+) -> Ensemble:
+    """What to predict with: the recipe of medt_find_best where nothing is named and there is one, else a model.
+
+    Arguments and errors as `find_model`; `configuration` None takes the recipe, else "2d".
+    """
+    if configuration is None and folds is None:
+        name = _dataset_to_predict(workspace, dataset_id, _trained_models(workspace))
+        if (workspace.results / name / RECIPE_FILE).exists():
+            return _of_recipe(workspace.results / name)
+    return ensemble_of(find_model(workspace, dataset_id, configuration or "2d", folds))
+
+
+def ensemble_of(model: TrainedModel) -> Ensemble:
+    """The ensemble of one model."""
+    return Ensemble((model,), (1.0,))
+
+
+def open_ensemble(ensemble: Ensemble, device: torch.device, mirror: bool) -> tuple[OpenModel, ...]:
+    """Its models with their networks; arguments and errors as `open_folds`."""
+    return tuple(
+        OpenModel(tuple(open_folds(model, device, mirror)), weight)
+        for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
+    )
+
+
+def _of_recipe(results: Path) -> Ensemble:
+    recipe = read_recipe(results)
+    models = [_with_folds(_trained_model(results / one.model), one.folds) for one in recipe.members]
+    return Ensemble(tuple(models), tuple(one.weight for one in recipe.members), recipe)
+
+
 def find_model(
     workspace: Workspace, dataset_id: int | None, configuration: str, folds: tuple[Fold, ...] | None = None
 ) -> TrainedModel:
@@ -53,15 +121,7 @@ def find_model(
         UserError: nothing, or nothing unambiguous, is trained; a wanted fold is not trained.
     """
     trained = _trained_models(workspace)
-    if not trained:
-        raise UserError(f"Nothing is trained yet in {workspace.results}; train with medt_train ID fold0.")
-    names = sorted({model.dataset_name for model in trained})
-    if dataset_id is not None:
-        name = workspace.dataset_name(dataset_id)
-    elif len(names) == 1:
-        name = names[0]
-    else:
-        raise UserError(f"Several data sets are trained: {', '.join(names)}; say which with -d.")
+    name = _dataset_to_predict(workspace, dataset_id, trained)
     of_dataset = [model for model in trained if model.dataset_name == name]
     found = [model for model in of_dataset if model.configuration == configuration]
     if not found:
@@ -108,15 +168,27 @@ def expected_channels(dataset_json: dict[str, Any]) -> int:
     return len(dataset_json["channel_names"])
 
 
+def _dataset_to_predict(workspace: Workspace, dataset_id: int | None, trained: list[TrainedModel]) -> str:
+    if not trained:
+        raise UserError(f"Nothing is trained yet in {workspace.results}; train with medt_train ID fold0.")
+    names = sorted({model.dataset_name for model in trained})
+    if dataset_id is not None:
+        return workspace.dataset_name(dataset_id)
+    if len(names) > 1:
+        raise UserError(f"Several data sets are trained: {', '.join(names)}; say which with -d.")
+    return names[0]
+
+
 def _trained_models(workspace: Workspace) -> list[TrainedModel]:
-    models = []
-    for folder in sorted(workspace.results.glob(f"Dataset*/{TRAINER}{PLANS_SEPARATOR}*{PLANS_SEPARATOR}*")):
-        folds = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{FINAL}"))
-        numbered = tuple(sorted(int(fold) for fold in folds if fold.isdigit()))
-        if folds:
-            configuration = folder.name.split(PLANS_SEPARATOR)[2]
-            models.append(TrainedModel(folder, folder.parent.name, configuration, numbered or ("all",)))
-    return models
+    folders = sorted(workspace.results.glob(f"Dataset*/{TRAINER}{PLANS_SEPARATOR}*{PLANS_SEPARATOR}*"))
+    return [model for model in map(_trained_model, folders) if model.folds]
+
+
+def _trained_model(folder: Path) -> TrainedModel:
+    folds = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{FINAL}"))
+    numbered: tuple[Fold, ...] = tuple(sorted(int(fold) for fold in folds if fold.isdigit()))
+    only_all: tuple[Fold, ...] = ("all",) if folds else ()
+    return TrainedModel(folder, folder.parent.name, folder.name.split(PLANS_SEPARATOR)[2], numbered or only_all)
 
 
 def _with_folds(model: TrainedModel, folds: tuple[Fold, ...] | None) -> TrainedModel:

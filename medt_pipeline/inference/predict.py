@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json
-from medt_pipeline.core.images import write_png
-from medt_pipeline.core.manifest import environment
+from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
+from medt_pipeline.core.images import stem_of, write_png
+from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.progress import progress
+from medt_pipeline.evaluation.quality import Quality, expected_dice
+from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
 from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
-from medt_pipeline.inference.models import TrainedModel, expected_channels, open_folds
+from medt_pipeline.inference.models import (
+    Ensemble,
+    OpenModel,
+    TrainedModel,
+    ensemble_of,
+    expected_channels,
+    open_ensemble,
+)
+from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
+from medt_pipeline.planning.preprocessing import how_preprocessed, make_preprocessor
+from medt_pipeline.postprocessing.recipe import apply
 from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
@@ -31,6 +45,8 @@ class PredictionOptions:
 
     Attributes:
         mirror: average over mirror images (test-time augmentation).
+        uncertainty: also write uncertainty/NAME.png, the entropy of the probabilities, and disagreement/NAME.png, that
+            part of it that comes from members that differ; 8-bit, 255 is the largest possible.
         save_probabilities: also write NAME.npz with the class probabilities (classes, 1, H, W), float16.
         draw_overlay: from picture and mask to the picture for overlays/NAME.png; None draws none.
         quiet: show no progress.
@@ -38,6 +54,7 @@ class PredictionOptions:
 
     mirror: bool = True
     save_probabilities: bool = False
+    uncertainty: bool = False
     draw_overlay: DrawOverlay | None = None
     quiet: bool = False
 
@@ -58,7 +75,7 @@ class PredictionSummary:
 
 
 def predict_images(
-    source: Path, target: Path, model: TrainedModel, device: torch.device, options: PredictionOptions
+    source: Path, target: Path, model: TrainedModel | Ensemble, device: torch.device, options: PredictionOptions
 ) -> PredictionSummary:
     """Predict a mask for every image of `source` (a folder or one file) and write it to the folder `target`.
 
@@ -74,65 +91,114 @@ def predict_images(
         raise UserError(f"The masks would be written among the images in {target}; name another folder with -o.")
     make_folder(target)
     started = time.monotonic()
-    dataset_json = read_json(model.folder / "dataset.json")
-    predictors = open_folds(model, device, options.mirror)
+    ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
+    dataset_json = read_json(ensemble.models[0].folder / "dataset.json")
+    members = open_ensemble(ensemble, device, options.mirror)
     channels = expected_channels(dataset_json)
     summary = PredictionSummary()
+    expected: dict[str, float] = {}
     for image in progress(images, "Predict", len(images), "image", options.quiet):
         try:
-            summary.masks.append(_predict_image(image, target, predictors, channels, options))
+            mask, expected[image.name] = _predict_image(image, target, members, ensemble.recipe, channels, options)
+            summary.masks.append(mask)
         except UserError as error:
             summary.failed[image.name] = str(error)
     summary.seconds = time.monotonic() - started
-    _write_records(target, model, dataset_json, device, options, summary)
+    _write_quality(target, ensemble.recipe.quality if ensemble.recipe else None, expected)
+    _write_records(target, ensemble, dataset_json, device, options, summary)
     return summary
 
 
-def average_folds(predictors: list[nnUNetPredictor], planes: np.ndarray) -> np.ndarray:
-    """Mean over folds of the class probabilities (classes, 1, H, W) of one image (channels, 1, H, W).
+@dataclass(frozen=True)
+class Average:
+    """What the members of an ensemble say of an image.
+
+    Attributes:
+        probabilities: their weighted mean, (classes, 1, H, W).
+        mean_entropy: the weighted mean of their own entropies, (1, H, W).
+    """
+
+    probabilities: np.ndarray
+    mean_entropy: np.ndarray
+
+
+def average_members(members: Sequence[OpenModel], planes: np.ndarray) -> Average:
+    """Weighted mean over models, and over the folds of each, for one image (channels, 1, H, W).
 
     Averaging probabilities is what `nnUNetv2_ensemble` does between models; `nnUNetv2_predict` averages the logits of
-    folds instead, so masks of several folds may differ where the folds disagree.
+    folds instead, so masks of several folds may differ where the folds disagree. One network's probabilities are in
+    memory at a time; models that preprocess alike share the result.
     """
-    first = predictors[0]
-    preprocessor = first.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(
-        planes,
-        None,
-        {"spacing": SPACING_WITHOUT_UNIT},
-        first.plans_manager,
-        first.configuration_manager,
-        first.dataset_json,
+    preprocessed: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
+    total, entropies = np.float32(0), np.float32(0)
+    for member in members:
+        first = member.predictors[0]
+        key = content_hash(how_preprocessed(first.configuration_manager))
+        if key not in preprocessed:
+            preprocessed[key] = _preprocess(first, planes)
+        data, properties = preprocessed[key]
+        weight = np.float32(member.weight / len(member.predictors))
+        for predictor in member.predictors:
+            _, probabilities = predict_probabilities(predictor, data, dict(properties))
+            total = total + weight * probabilities.astype(np.float32)
+            entropies = entropies + weight * entropy(probabilities)
+    return Average(np.asarray(total), np.asarray(entropies))
+
+
+def _preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    settings = predictor.configuration_manager
+    data, _, properties = make_preprocessor(settings).run_case_npy(
+        planes, None, {"spacing": SPACING_WITHOUT_UNIT}, predictor.plans_manager, settings, predictor.dataset_json
     )
-    total: np.ndarray | None = None
-    for predictor in predictors:
-        _, probabilities = predict_probabilities(predictor, data, dict(properties))
-        total = probabilities.astype(np.float32) if total is None else total + probabilities
-    if total is None:
-        raise ValueError("at least one fold is needed")
-    return total / len(predictors)
+    return data, properties
 
 
 def _predict_image(
-    image: Path, target: Path, predictors: list[nnUNetPredictor], channels: int, options: PredictionOptions
-) -> Path:
+    image: Path,
+    target: Path,
+    members: Sequence[OpenModel],
+    recipe: Recipe | None,
+    channels: int,
+    options: PredictionOptions,
+) -> tuple[Path, float]:
+    """Write what is asked for of one image; returns the mask's file and the Dice that its probabilities expect."""
     picture, planes = read_input(image, channels)
-    probabilities = average_folds(predictors, planes)
-    labels = predictors[0].label_manager.convert_probabilities_to_segmentation(probabilities)[0]
+    mean = average_members(members, planes)
+    labels = members[0].predictors[0].label_manager.convert_probabilities_to_segmentation(mean.probabilities)[0]
+    if recipe is not None:
+        labels = apply(recipe.postprocessing, labels, mean.probabilities[:, 0])
+        if recipe.postprocessing.splitting:
+            objects = objects_of(recipe.postprocessing, labels, len(mean.probabilities))
+            write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
     mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
-    file = target / f"{image.stem}.png"
-    write_png(file, mask)
     if options.save_probabilities:
-        with atomic_path(target / f"{image.stem}.npz") as temporary:
-            np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
+        with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
+            np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
+    if options.uncertainty:
+        of_mean = entropy(mean.probabilities)
+        maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
+        for name, shares in maps.items():
+            write_png(make_folder(target / name) / f"{stem_of(image)}.png", as_picture(shares[0]))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{image.stem}.png", options.draw_overlay(picture, mask))
-    return file
+        write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
+    file = target / f"{stem_of(image)}.png"
+    write_png(file, mask)
+    return file, expected_dice(mean.probabilities[:, 0], labels)
+
+
+def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str, float]) -> None:
+    """Write the estimated Dice of each mask, the worst first, where a recipe tells how to estimate it."""
+    if quality is None:
+        return
+    estimated = {name: quality.estimate(value) for name, value in expected.items()}
+    worst_first = sorted(estimated.items(), key=lambda item: (np.nan_to_num(item[1], nan=2.0), item[0]))
+    frame = pd.DataFrame(worst_first, columns=["image", "estimated_dice"])
+    write_text(target / QUALITY_TABLE, frame.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
 
 
 def _write_records(
     target: Path,
-    model: TrainedModel,
+    ensemble: Ensemble,
     dataset_json: dict,
     device: torch.device,
     options: PredictionOptions,
@@ -144,9 +210,12 @@ def _write_records(
         target / MANIFEST,
         {
             **environment(),
-            "data_set": model.dataset_name,
-            "configuration": model.configuration,
-            "folds": list(model.folds),
+            "data_set": ensemble.models[0].dataset_name,
+            "models": [
+                {"configuration": model.configuration, "folds": list(model.folds), "weight": weight}
+                for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
+            ],
+            "by_recipe": ensemble.recipe is not None,
             "mirroring": options.mirror,
             "device": str(device),
             "seconds": round(summary.seconds, 1),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -83,6 +84,32 @@ def estimate_training_memory(
         parameters = sum(parameter.nbytes for parameter in network.parameters())
     activations = int(HOLES[device_kind] * live.peak)
     return TrainingMemory(PROCESS_BYTES[device_kind], COPIES_OF_PARAMETERS * parameters, activations, batch_size)
+
+
+def estimate_planned_memory(
+    architecture: Mapping[str, Any],
+    dataset_json: Mapping[str, Any],
+    patch_size: tuple[int, int],
+    batch_size: int,
+    device_kind: DeviceKind,
+) -> TrainingMemory:
+    """Estimate the memory of one training step of a network that a plan describes.
+
+    Args:
+        architecture: the entry of this name of a configuration.
+        dataset_json: content of dataset.json, for channels and classes.
+        patch_size: (height, width).
+        batch_size: patches a step.
+        device_kind: "cpu" or "gpu".
+    """
+    channels, classes = len(dataset_json["channel_names"]), len(dataset_json["labels"])
+
+    def build() -> nn.Module:
+        names = ("network_class_name", "arch_kwargs", "_kw_requires_import")
+        network: nn.Module = get_network_from_plans(*(architecture[name] for name in names), channels, classes)
+        return network
+
+    return estimate_training_memory(build, channels, patch_size, batch_size, device_kind)
 
 
 def _loss(logits: Tensor) -> Tensor:

@@ -15,17 +15,22 @@ from nnunetv2.paths import nnUNet_preprocessed
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.fingerprint.set_objects import ClassSummary
 from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
-from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT, NetworkOptions
+from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
-from medt_pipeline.planning.memory_model import TrainingMemory, estimate_training_memory
-from medt_pipeline.planning.overrides import Overrides
-from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
+from medt_pipeline.planning.memory_model import TrainingMemory, estimate_planned_memory
+from medt_pipeline.planning.overrides import WITH_GRID, Overrides
+from medt_pipeline.planning.presets import ArchitectureName, DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy, choose_augmentation
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE, choose_batch_size
+from medt_pipeline.planning.rules.foreground_oversampling import OF_NNUNET, choose_foreground_oversampling
+from medt_pipeline.planning.rules.loss import choose_batch_dice, choose_deep_supervision
+from medt_pipeline.planning.rules.memory import choose_memory, choose_recomputation
 from medt_pipeline.planning.rules.modality import Modality, choose_modality
+from medt_pipeline.planning.rules.network import choose_network
 from medt_pipeline.planning.rules.normalization import choose_normalization
 from medt_pipeline.planning.rules.resolution import (
     SIDE_STEP,
@@ -51,8 +56,9 @@ class MedTPlanner(ExperimentPlanner):
 
     Args:
         dataset_name_or_id: as nnU-Net's.
-        gpu_memory_target_in_gb: memory for training; None takes the preset's for the device.
+        gpu_memory_target_in_gb: memory for training; None: a share of what the device has.
         device_kind: "cpu" or "gpu": what the training will run on.
+        device_gb: memory of the device in GB; None: that of this machine.
         preset: the numbers to start from, what the user set of them included.
         summary: facts of our own fingerprint; None where only nnU-Net's is known, and then nnU-Net's rules hold for
             normalization and augmentation.
@@ -65,6 +71,7 @@ class MedTPlanner(ExperimentPlanner):
         dataset_name_or_id: str | int,
         gpu_memory_target_in_gb: float | None = None,
         device_kind: DeviceKind = "cpu",
+        device_gb: float | None = None,
         preset: Preset | None = None,
         summary: Summary | None = None,
         overrides: Overrides | None = None,
@@ -73,16 +80,17 @@ class MedTPlanner(ExperimentPlanner):
         self.summary, self.overrides = summary, overrides or Overrides()
         self.objects = smallest_objects(summary.classes) if summary is not None else None
         self.preset = preset or load_preset("default")
-        self.architecture = self.overrides.architecture or DEFAULT
         self.device_kind = device_kind
-        self.memory_gb = gpu_memory_target_in_gb or self.preset.memory_gb[device_kind]
-        self.decisions: list[Decision] = []
-        self._recomputed: set[Size] = set()
+        memory = choose_memory(gpu_memory_target_in_gb, device_gb or memory_gb(), device_kind)
+        self.memory_gb = memory.value
+        self.decisions: list[Decision] = [memory]
+        self._recomputed: dict[Size, Decision[bool]] = {}
         self._fitting: dict[Size, int] = {}
         self._schemes: list[str] | None = None
         self._augmentation: AugmentationPolicy | None = None
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
         self._resolution: Resolution | None = None
+        self._architecture: ArchitectureName | None = None
 
     def restrict_to(self, cases: Mapping[str, Any]) -> None:
         """Plan for these cases only, files by name as nnU-Net lists them: the others cannot be used."""
@@ -92,6 +100,16 @@ class MedTPlanner(ExperimentPlanner):
     def determine_fullres_target_spacing(self) -> np.ndarray:
         """Spacing (z, y, x) at which the configuration 2d is trained: the original one times the reduction."""
         return self._spacing(self.resolution)
+
+    @property
+    def architecture(self) -> ArchitectureName:
+        """Network of the configurations 2d and 2d_whole; decided on first use."""
+        if self._architecture is None:
+            wanted, cases = self.preset.architecture, self.dataset_json["numTraining"]
+            decision = choose_network(cases, self.device_kind) if wanted is None else _set_by_user("network", wanted)
+            self.decisions.append(decision)
+            self._architecture = decision.value
+        return self._architecture
 
     @property
     def resolution(self) -> Resolution:
@@ -132,9 +150,15 @@ class MedTPlanner(ExperimentPlanner):
             dataset_pixels: pixels of all training images at that spacing.
         """
         batch = self._decide_batch_size(resolution.patch_size, dataset_pixels)
+        oversampling = self._decide_oversampling(resolution)
         iterations = self.overrides.iterations_per_epoch
-        schedule = choose_schedule(self.dataset_json["numTraining"], batch.value, self.preset, iterations)
-        self.decisions += [_of(name, batch), _of(name, schedule)]
+        cases = self.dataset_json["numTraining"]
+        schedule = choose_schedule(cases, batch.value, self.preset, iterations, oversampling.value)
+        supervision = self._decide_deep_supervision(resolution.patch_size)
+        decisions: list[Decision[Any]] = [batch, oversampling, supervision, schedule]
+        if resolution.patch_size in self._recomputed:
+            decisions.insert(1, self._recomputed[resolution.patch_size])
+        self.decisions += [_of(name, one) for one in decisions]
         image_function, image_arguments, label_function, label_arguments = self.determine_resampling()
         logits_function, logits_arguments = self.determine_segmentation_softmax_export_fn()
         normalization, within_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
@@ -154,8 +178,12 @@ class MedTPlanner(ExperimentPlanner):
             "resampling_fn_probabilities": logits_function.__name__,
             "resampling_fn_probabilities_kwargs": logits_arguments,
             "architecture": self._plan_network(self.architecture, resolution.patch_size),
-            "medt": {"schedule": asdict(schedule.value), **self._planned_augmentation()},
+            "medt": {"schedule": asdict(schedule.value), **self._planned_augmentation(), **self._planned_size()},
         }
+
+    def _planned_size(self) -> dict[str, Any]:
+        fixed = self.preset.fixed_patch_size
+        return {} if fixed is None else {"fixed_size": list(fixed)}
 
     def determine_normalization_scheme_and_whether_mask_is_used_for_norm(self) -> tuple[list[str], list[bool]]:
         """Nnu-Net's class for each channel by our rule, and nnU-Net's word on whether zeros around the image count."""
@@ -178,21 +206,28 @@ class MedTPlanner(ExperimentPlanner):
     def save_plans(self, plans: dict[str, Any]) -> None:
         """Add the whole-image configuration, the other architectures and the decisions, and write the plans file."""
         configurations = plans["configurations"]
+        configurations["2d"]["batch_dice"] = batch_dice = self._decide_batch_dice()
         patch_sizes = {"2d": self.resolution.patch_size}
         whole = self._decide_whole_resolution() if "2d_whole" in self.preset.configurations else None
         if whole is not None:
             patch_sizes["2d_whole"] = whole.patch_size
-            configurations["2d_whole"] = {**self._plan_whole(whole), "batch_dice": True}
+            configurations["2d_whole"] = {**self._plan_whole(whole), "batch_dice": batch_dice}
         for name, patch_size in patch_sizes.items():
-            for key, architecture in ARCHITECTURES.items():
-                if architecture.suffix and (key != "UNet" or "2d_unet" in self.preset.configurations):
-                    configurations[f"{name}{architecture.suffix}"] = {
-                        "inherits_from": name,
-                        "architecture": self._plan_network(key, patch_size),
-                    }
+            for key in self._others(patch_size):
+                configurations[f"{name}{ARCHITECTURES[key].suffix}"] = {
+                    "inherits_from": name,
+                    "architecture": self._plan_network(key, patch_size),
+                }
         plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
         self._forget_earlier(configurations)
         super().save_plans(plans)
+
+    def _others(self, patch_size: Size) -> list[ArchitectureName]:
+        """Networks that are planned beside the chosen one, for a patch that they can take."""
+        fits = {key: key not in WITH_GRID or _is_workable(patch_size) for key in ARCHITECTURES}
+        unets = "2d_unet" in self.preset.configurations
+        wanted = {**dict.fromkeys(UNETS, unets), self.architecture: False}
+        return [key for key, one in ARCHITECTURES.items() if one.suffix and fits[key] and wanted.get(key, True)]
 
     def _forget_earlier(self, configurations: Mapping[str, Any]) -> None:
         """Remove from an earlier plans file our configurations that are planned no more: nnU-Net would keep them."""
@@ -268,7 +303,8 @@ class MedTPlanner(ExperimentPlanner):
             pixels = int(pixels * 0.9)
 
     def _is_trainable(self, patch_size: Size) -> bool:
-        return _is_workable(patch_size) and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
+        workable = self.architecture not in WITH_GRID or _is_workable(patch_size)
+        return workable and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
 
     def _decide_by_content(self, summary: Summary) -> None:
         """Modality, normalization and augmentation: what images look like, how levels are scaled, how they vary."""
@@ -303,9 +339,26 @@ class MedTPlanner(ExperimentPlanner):
     def _planned_augmentation(self) -> dict[str, Any]:
         return {} if self._augmentation is None else {"augmentation": asdict(self._augmentation)}
 
-    def _plan_network(self, architecture: str, patch_size: Size) -> dict[str, Any]:
-        options = NetworkOptions(self.preset.form, self.preset.deep_supervision, patch_size in self._recomputed)
+    def _plan_network(self, architecture: ArchitectureName, patch_size: Size) -> dict[str, Any]:
+        supervision = self._decide_deep_supervision(patch_size).value
+        options = NetworkOptions(self.preset.form, supervision, patch_size in self._recomputed)
         return ARCHITECTURES[architecture].plan(patch_size, options)
+
+    def _decide_deep_supervision(self, patch_size: Size) -> Decision[bool]:
+        wanted = self.preset.deep_supervision
+        return choose_deep_supervision(patch_size) if wanted is None else _set_by_user("deep supervision", wanted)
+
+    def _decide_oversampling(self, resolution: Resolution) -> Decision[float]:
+        wanted = self.preset.foreground_oversampling
+        if wanted is not None or self.summary is None:
+            return _set_by_user("foreground oversampling", OF_NNUNET if wanted is None else wanted)
+        return choose_foreground_oversampling(resolution, self.summary.sizes, list(self.summary.classes.values()))
+
+    def _decide_batch_dice(self) -> bool:
+        wanted = self.preset.batch_dice
+        if wanted is not None or self.summary is None:
+            return self._noted(_set_by_user("batch Dice", True if wanted is None else wanted))
+        return self._noted(choose_batch_dice(list(self.summary.classes.values()), self.summary.empty_masks))
 
     def _decide_batch_size(self, patch_size: Size, dataset_pixels: float) -> Decision[int]:
         fitting, wanted = self._fitting_batch(patch_size), self.overrides.batch_size
@@ -327,25 +380,17 @@ class MedTPlanner(ExperimentPlanner):
         backward.
         """
         if patch_size not in self._fitting:
-            fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
-            if fitting < MIN_BATCH_SIZE and self.architecture != "UNet":
-                self._recomputed.add(patch_size)
+            kept = fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+            if kept < MIN_BATCH_SIZE and self.architecture not in UNETS:
+                self._recomputed[patch_size] = choose_recomputation(kept, kept, MIN_BATCH_SIZE, self.memory_gb)
                 fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+                self._recomputed[patch_size] = choose_recomputation(kept, fitting, MIN_BATCH_SIZE, self.memory_gb)
             self._fitting[patch_size] = fitting
         return self._fitting[patch_size]
 
     def _estimate_memory(self, patch_size: Size) -> TrainingMemory:
-        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
         plan = self._plan_network(self.architecture, patch_size)
-        channels, classes = len(self.dataset_json["channel_names"]), len(self.dataset_json["labels"])
-
-        def build() -> Any:
-            return get_network_from_plans(
-                plan["network_class_name"], plan["arch_kwargs"], plan["_kw_requires_import"], channels, classes
-            )
-
-        return estimate_training_memory(build, channels, patch_size, MIN_BATCH_SIZE, self.device_kind)
+        return estimate_planned_memory(plan, self.dataset_json, patch_size, MIN_BATCH_SIZE, self.device_kind)
 
     def _require_2d(self) -> None:
         depths = {int(shape[0]) for shape in self.dataset_fingerprint["shapes_after_crop"]}

@@ -7,11 +7,65 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
-from medt_pipeline.core.files import make_folder
+from medt_pipeline.core.files import make_folder, write_json
 from medt_pipeline.core.progress import progress
+
+
+class FixedSizePreprocessor(DefaultPreprocessor):
+    """nnU-Net's preprocessing with every image, cropped to what is not zero, resized to one size whatever its aspect.
+
+    nnU-Net resamples to a spacing; a case is therefore given the spacing at which that ends in the fixed size, and the
+    way back, which knows the original size, is nnU-Net's own.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(verbose=False)
+        self.size = size
+
+    def run_case_npy(
+        self,
+        data: np.ndarray,
+        seg: np.ndarray | None,
+        properties: dict,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        dataset_json: dict | str,
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """Arguments and result as nnU-Net's; the spacing in `properties` is replaced."""
+        height, width = crop_to_nonzero(data)[0].shape[-2:]
+        down, across = configuration_manager.spacing
+        spacing = (properties["spacing"][0], down * self.size[0] / height, across * self.size[1] / width)
+        properties["spacing"] = list(spacing)
+        return super().run_case_npy(data, seg, properties, plans_manager, configuration_manager, dataset_json)
+
+
+def make_preprocessor(settings: ConfigurationManager) -> DefaultPreprocessor:
+    """The preprocessor of a configuration: nnU-Net's, or that of a fixed size where the plan says one."""
+    size = settings.configuration.get("medt", {}).get("fixed_size")
+    if size is not None:
+        return FixedSizePreprocessor((int(size[0]), int(size[1])))
+    preprocessor: DefaultPreprocessor = settings.preprocessor_class(verbose=False)
+    return preprocessor
+
+
+def preprocessing_record(arrays: Path) -> Path:
+    """The file that says how the arrays in the folder `arrays` were made.
+
+    It lies beside them: among them, nnU-Net accepts nothing else.
+    """
+    return arrays.with_name(f"medt_{arrays.name}.json")
+
+
+def how_preprocessed(settings: ConfigurationManager) -> dict[str, Any]:
+    """What of a configuration decides how its arrays look; JSON-like."""
+    keys = ("spacing", "normalization_schemes", "use_mask_for_norm", "resampling_fn_data", "resampling_fn_seg")
+    fixed_size = settings.configuration.get("medt", {}).get("fixed_size")
+    return {**{key: settings.configuration[key] for key in keys}, "fixed_size": fixed_size}
 
 
 def preprocess(
@@ -39,7 +93,7 @@ def preprocess(
     """
     manager = PlansManager(plans)
     settings = manager.get_configuration(configuration)
-    preprocessor: DefaultPreprocessor = settings.preprocessor_class(verbose=False)
+    preprocessor = make_preprocessor(settings)
     unfinished = target.with_name(target.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     make_folder(unfinished)
@@ -56,5 +110,7 @@ def preprocess(
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    preprocessing_record(target).unlink(missing_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     unfinished.rename(target)
+    write_json(preprocessing_record(target), how_preprocessed(settings))

@@ -17,6 +17,9 @@ Loss = Literal["dice_ce", "ce"]
 Augmentation = Literal["auto", "nnunet", "flips_horizontal"]
 Form = Literal["formula", "published"]
 LearningRateSchedule = Literal["poly", "constant"]
+ArchitectureName = Literal[
+    "MedT-S", "MedT-M", "MedT-L", "MedT", "LoGo", "GatedAxialUNet", "AxialUNet", "UNet", "ResEncUNet"
+]
 ConfigurationName = Literal["2d", "2d_whole", "2d_unet"]
 
 LEAST_SIDE = 16
@@ -29,7 +32,6 @@ class Preset:
 
     Attributes:
         patch_pixels: pixels of a patch that a device of this kind trains in acceptable time.
-        memory_gb: memory for training, where the user names none.
         max_reduction: how much smaller than the original images may be trained.
         folds: folds of the cross-validation.
         batch_size: patches a step.
@@ -51,15 +53,16 @@ class Preset:
         optimizer: "SGD" is nnU-Net's, with Nesterov momentum 0.99.
         loss: "dice_ce" is nnU-Net's sum of soft Dice and cross-entropy, "ce" the cross-entropy alone.
         augmentation: "auto" adds what suits the modality to nnU-Net's; "flips_horizontal" mirrors left and right only.
-        form: of the attention: as the paper's formula says, or as the published code computes it.
+        architecture: network of the configurations `2d` and `2d_whole`; None: by its rule.
+        form: of the published networks' attention: as the paper's formula says, or as the published code computes it.
         configurations: which the planner may propose; it leaves out those that are pointless for a data set.
-        deep_supervision: losses at lower resolutions too, for networks that have outputs there.
-        foreground_oversampling: share of a batch whose patches must show a class, 0 to 1.
+        deep_supervision: losses at lower resolutions too, for networks that have outputs there; None: by its rule.
+        foreground_oversampling: share of a batch whose patches must show a class, 0 to 1; None: by its rule.
+        batch_dice: count the pixels of a batch together in the Dice loss, not patch by patch; None: by its rule.
         schedule: "poly": the learning rate falls to 0 by nnU-Net's polynomial; "constant": it stays.
     """
 
     patch_pixels: Mapping[DeviceKind, int] = field(metadata=within(LEAST_SIDE**2))
-    memory_gb: Mapping[DeviceKind, float] = field(metadata=within(0, above=True))
     max_reduction: float = field(metadata=within(1))
     folds: int = field(metadata=within(2))
     batch_size: int = field(metadata=within(1))
@@ -77,12 +80,14 @@ class Preset:
     optimizer: Optimizer = "AdamW"
     loss: Loss = "dice_ce"
     augmentation: Augmentation = "auto"
+    architecture: ArchitectureName | None = None
     form: Form = "formula"
     configurations: tuple[ConfigurationName, ...] = field(
         default=("2d", "2d_whole", "2d_unet"), metadata=within(distinct=True)
     )
-    deep_supervision: bool = False
-    foreground_oversampling: float = field(default=0.33, metadata=within(0, 1))
+    deep_supervision: bool | None = None
+    foreground_oversampling: float | None = field(default=None, metadata=within(0, 1))
+    batch_dice: bool | None = None
     schedule: LearningRateSchedule = "poly"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,16 @@ from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
 from medt_pipeline.core.manifest import content_hash
+from medt_pipeline.core.parallel import worker_count
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.fingerprint.case_facts import Beside
 from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
-from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, Fingerprint, write_fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import (
+    FINGERPRINT_FILE,
+    Fingerprint,
+    read_fingerprint,
+    write_fingerprint,
+)
 from medt_pipeline.fingerprint.summary import Problem
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.overrides import Overrides
@@ -62,6 +67,7 @@ def plan_and_preprocess(
     quiet: bool = False,
     strict: bool = False,
     overrides: Overrides | None = None,
+    device_gb: float | None = None,
 ) -> PlanSummary:
     """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
 
@@ -71,11 +77,12 @@ def plan_and_preprocess(
         dataset_id: id in the workspace's raw folder.
         workspace: an activated workspace.
         device_kind: what the training will run on.
-        memory_gb: memory for training; None takes the preset's for the device.
+        memory_gb: memory for training; None: a share of what the device has.
         preset: name of the preset in `plans/`.
         quiet: show no progress.
         strict: refuse, before anything is written, where a case would be left out.
         overrides: what the user set in place of the rules.
+        device_gb: memory of the device in GB; None: that of this machine.
 
     Raises:
         UserError: the data set does not exist, is not consistent or holds no case that can be used.
@@ -90,7 +97,7 @@ def plan_and_preprocess(
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
     dataset = _list_training_cases(raw, dataset_json)
-    threads = _threads()
+    threads = worker_count()
     known = read_cases(raw)
     reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
     found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside)
@@ -101,13 +108,15 @@ def plan_and_preprocess(
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
     left_out = [problem.case for problem in found.problems]
-    planner = MedTPlanner(name, memory_gb, device_kind, numbers, found.fingerprint.summary, overrides)
+    planner = MedTPlanner(name, memory_gb, device_kind, device_gb, numbers, found.fingerprint.summary, overrides)
     planner.restrict_to(dataset)
     plans_file = preprocessed / f"{PLANS_NAME}.json"
     earlier = _planned_folds(plans_file)
     folds, notes = _write_folds(raw, preprocessed, found.fingerprint, left_out, bool(known), numbers.folds, earlier)
     planner.decisions.append(_in_plan(folds))
     plans = planner.plan_experiment()
+    # nnU-Net copied that of the raw data, which counts the cases that are left out.
+    write_json(preprocessed / "dataset.json", {**dataset_json, "numTraining": len(dataset)})
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
@@ -118,16 +127,51 @@ def plan_and_preprocess(
     return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)
 
 
+def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = False) -> Path:
+    """Check the plans that a user edited by hand, derive again what depends on the edits, and preprocess by them.
+
+    Fingerprint, folds and cases stay as they were planned.
+
+    Args:
+        dataset_id: a planned data set.
+        workspace: an activated workspace.
+        quiet: show no progress.
+
+    Returns:
+        The plans file.
+
+    Raises:
+        UserError: the data set is not planned, or the plans contradict themselves; nothing is written then.
+    """
+    from medt_pipeline.planning.edited import consistent, require_memory
+    from medt_pipeline.planning.planner import PLANS_NAME
+    from medt_pipeline.planning.preprocessing import preprocess
+
+    name = workspace.dataset_name(dataset_id)
+    raw, preprocessed = require_folder(workspace.raw / name, "raw data"), workspace.preprocessed / name
+    plans_file = preprocessed / f"{PLANS_NAME}.json"
+    if not plans_file.exists():
+        raise UserError(f"{name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
+    plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
+    for configuration in plans["configurations"]:
+        plans = consistent(plans, configuration, str(plans_file))
+    main = [one for one in ("2d", "2d_whole") if one in plans["configurations"]]
+    for configuration in main:
+        require_memory(plans, configuration, dataset_json)
+    usable = set(read_fingerprint(preprocessed).cases)
+    dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
+    for configuration in main:
+        target = preprocessed / plans["configurations"][configuration]["data_identifier"]
+        preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
+    write_json(plans_file, plans)
+    return plans_file
+
+
 def _left_out(problems: Sequence[Problem]) -> str:
     """All problems with a line each: how many cases are left out, and why."""
     shown = "".join(f"\n  - {problem.reason}" for problem in problems[:MOST_SHOWN])
     more = f"\n  and {len(problems) - MOST_SHOWN} more in {FINGERPRINT_FILE}" if len(problems) > MOST_SHOWN else ""
     return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}"
-
-
-def _threads() -> int:
-    wanted = os.environ.get("nnUNet_def_n_proc")
-    return int(wanted) if wanted and wanted.isdigit() else min(os.cpu_count() or 1, 16)
 
 
 def _read_dataset_json(raw: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.planning.presets import DeviceKind
 
 
@@ -26,3 +27,10 @@ def choose_device(wanted: str = "auto") -> torch.device:
 def device_kind(device: torch.device) -> DeviceKind:
     """What presets distinguish: "cpu" or "gpu"."""
     return "cpu" if device.type == "cpu" else "gpu"
+
+
+def device_memory_gb(device: torch.device) -> float:
+    """Memory of the device in GB (10⁹ bytes); that of the machine where the device shares it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 1e9
+    return memory_gb()

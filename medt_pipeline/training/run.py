@@ -5,32 +5,36 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import random
 import shutil
 import signal
-import time
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.files import make_folder, read_json, write_json
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.architectures import ARCHITECTURES, is_planned
+from medt_pipeline.planning.edited import consistent, require_preprocessed
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.training.seeding import seed_generators
 from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 Fold = int | Literal["all"]
-Start = Literal["new", "resume", "restart"]
+Start = Literal["new", "resume", "restart", "continue"]
+"""What to do with a training that exists: "new" refuses, "resume" goes on with it, "restart" deletes it, "continue"
+goes on with one that is unfinished, leaves a finished one alone and begins where there is none."""
 
 TRAINER = "nnUNetTrainerMedT"
 MANIFEST = "medt_run.json"
+SCORES = "medt_scores.json"
 FINAL, LATEST = "checkpoint_final.pth", "checkpoint_latest.pth"
 
 
@@ -54,7 +58,8 @@ class TrainingOptions:
     Attributes:
         epochs: instead of the plan's.
         time_budget: seconds of training, instead of a number of epochs unless `epochs` is given too.
-        seed: of initialisation and augmentation; the latter is repeatable only without worker processes.
+        seed: of initialisation and augmentation; without worker processes, which are the default on a CPU, a training
+            that was interrupted draws what it would have drawn.
         save_probabilities: keep the class probabilities of the held-out cases.
         quiet: show no progress.
     """
@@ -99,7 +104,7 @@ def train_fold(
         device: where to train.
         configuration: name in the plans file.
         options: length, seed, display.
-        start: "new" refuses where a training exists already; "resume" goes on with it; "restart" deletes it first.
+        start: what to do with a training that exists.
 
     Raises:
         UserError: the data set is not planned, the fold does not exist, or `start` does not fit what exists.
@@ -108,40 +113,91 @@ def train_fold(
     name = workspace.dataset_name(dataset_id)
     preprocessed = workspace.preprocessed / name
     plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
-    splits_hash = _require_fold(preprocessed, fold)
-    folder = workspace.results / name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
+    folder = fold_folder(workspace, name, configuration, fold)
+    same = {
+        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
+        "splits_sha256": _require_fold(preprocessed, fold),
+    }
     _prepare_folder(folder, fold, start)
-    _set_workers(device)
-    _set_seed(options.seed)
-    trainer = _make_trainer(plans, configuration, fold, dataset_json, device, start == "resume")
-    _set_length(trainer, options)
+    if start in ("resume", "continue"):
+        _require_same(folder / MANIFEST, same)
     checkpoint = _checkpoint_to_resume(folder)
+    finished = checkpoint is not None and checkpoint.name == FINAL
+    if start == "continue" and finished and (fold == "all" or is_scored(folder, options.save_probabilities)):
+        return _result(folder, fold)
+    _set_workers(device)
+    seed_generators(options.seed)
+    trainer = _make_trainer(plans, configuration, fold, dataset_json, device, checkpoint is not None)
+    trainer.seed = options.seed
+    _set_length(trainer, options)
+    if checkpoint is not None:
+        with _console_to(folder):
+            trainer.load_checkpoint(str(checkpoint))
+    if not finished:
+        _train(trainer, folder, {"device": str(device), "configuration": configuration, "fold": fold, **same}, options)
+    if fold != "all":
+        with _interrupt_on_termination(), _console_to(folder):
+            trainer.perform_actual_validation(options.save_probabilities)
+        seconds = round(statistics.median(trainer.prediction_seconds), 4)
+        write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
+    return _result(folder, fold)
+
+
+def planned_configuration(workspace: Workspace, dataset_id: int, configuration: str, architecture: str) -> str:
+    """Name in the plans of `configuration` with another network.
+
+    Raises:
+        UserError: the data set is not planned, there is no such network, or none such is planned.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UserError(f"There is no architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}.")
+    name = workspace.dataset_name(dataset_id)
+    plans, _ = _read_plans(workspace.preprocessed / name, dataset_id, configuration)
+    manager = PlansManager(plans)
+    for candidate in plans["configurations"]:
+        planned = manager.get_configuration(candidate).configuration["architecture"]
+        of_family = candidate == configuration or candidate.startswith(f"{configuration}_")
+        if of_family and "whole" not in candidate.removeprefix(configuration) and is_planned(architecture, planned):
+            return str(candidate)
+    raise UserError(
+        f"The plans of {name} have no {configuration} with {architecture}; "
+        f"run medt_plan_and_preprocess -d {dataset_id} --set architecture={architecture}."
+    )
+
+
+def fold_folder(workspace: Workspace, dataset_name: str, configuration: str, fold: Fold) -> Path:
+    """Where the training of a fold lies, in nnU-Net's layout."""
+    return workspace.results / dataset_name / f"{TRAINER}__{PLANS_NAME}__{configuration}" / f"fold_{fold}"
+
+
+def is_scored(folder: Path, with_probabilities: bool) -> bool:
+    """Whether the held-out cases of the fold in `folder` are predicted and scored, and their probabilities kept."""
+    validation = folder / "validation"
+    if not (validation / SCORES).exists():
+        return False
+    cases = {row["image"] for row in read_json(validation / SCORES)["images"]}
+    return not with_probabilities or all((validation / f"{case}.npz").exists() for case in cases)
+
+
+def _result(folder: Path, fold: Fold) -> FoldResult:
+    return FoldResult(folder, None if fold == "all" else read_json(folder / "validation" / SCORES))
+
+
+def _train(trainer: nnUNetTrainerMedT, folder: Path, facts: dict[str, Any], options: TrainingOptions) -> None:
+    """Train to the end, with a manifest that is there from the beginning."""
     manifest = {
         **environment(),
-        "device": str(device),
-        "configuration": configuration,
-        "fold": fold,
-        "plans_sha256": content_hash(plans),
-        "splits_sha256": splits_hash,
+        **facts,
         "seed": options.seed,
         "epochs": options.epochs,
         "time_budget": options.time_budget,
     }
-    if checkpoint is not None:
-        with _console_to(folder):
-            trainer.load_checkpoint(str(checkpoint))
-    if checkpoint is None or checkpoint.name != FINAL:
-        began = time.monotonic()
-        trainer.show_progress(options.quiet)
-        with _interrupt_on_termination(), _console_to(folder):
-            trainer.run_training()
-        manifest |= {"seconds": round(time.monotonic() - began, 1), "epochs_trained": trainer.current_epoch}
-        write_json(folder / MANIFEST, manifest)
-    if fold == "all":
-        return FoldResult(folder, None)
+    write_json(make_folder(folder) / MANIFEST, manifest)
+    trainer.show_progress(options.quiet)
     with _interrupt_on_termination(), _console_to(folder):
-        trainer.perform_actual_validation(options.save_probabilities)
-    return FoldResult(folder, read_json(folder / "validation" / "medt_scores.json"))
+        trainer.run_training()
+    manifest |= {"seconds": round(trainer.clock.elapsed(), 1), "epochs_trained": trainer.current_epoch}
+    write_json(folder / MANIFEST, manifest)
 
 
 def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,9 +208,9 @@ def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tupl
     if configuration not in plans["configurations"]:
         known = ", ".join(plans["configurations"])
         raise UserError(f"The plans of {preprocessed.name} have no configuration {configuration!r}, only {known}.")
-    identifier = PlansManager(plans).get_configuration(configuration).data_identifier
-    if not (preprocessed / identifier).is_dir():
-        raise UserError(f"{preprocessed / identifier} is missing; run medt_plan_and_preprocess -d {dataset_id} again.")
+    plans = consistent(plans, configuration, str(file))
+    settings = PlansManager(plans).get_configuration(configuration)
+    require_preprocessed(preprocessed / settings.data_identifier, settings, dataset_id)
     return plans, read_json(preprocessed / "dataset.json")
 
 
@@ -180,6 +236,18 @@ def _prepare_folder(folder: Path, fold: Fold, start: Start) -> None:
         raise UserError(f"There is nothing to resume in {folder}; start without --resume.")
 
 
+def _require_same(manifest: Path, now: dict[str, str]) -> None:
+    """Refuse to go on with a training under another plan or on other folds than those with which it began."""
+    began = read_json(manifest) if manifest.exists() else {}
+    words = {"configuration_sha256": "the plan", "splits_sha256": "the folds"}
+    changed = [words[key] for key, value in now.items() if began.get(key, value) != value]
+    if changed:
+        raise UserError(
+            f"{' and '.join(changed).capitalize()} changed since the training in {manifest.parent} began; "
+            "start anew with --restart, or put back what was changed."
+        )
+
+
 def _checkpoint_to_resume(folder: Path) -> Path | None:
     names = (FINAL, LATEST, "checkpoint_best.pth")
     return next((folder / name for name in names if (folder / name).exists()), None)
@@ -190,12 +258,6 @@ def _set_workers(device: torch.device) -> None:
     if "nnUNet_n_proc_DA" not in os.environ:
         spare = (os.cpu_count() or 1) - 2
         os.environ["nnUNet_n_proc_DA"] = "0" if device.type == "cpu" else str(max(min(spare, 12), 0))
-
-
-def _set_seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def _make_trainer(

@@ -20,6 +20,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path
@@ -30,6 +31,7 @@ from medt_pipeline.training.augmentation.policy import insert_transforms, read_p
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.progress import TrainingProgress
 from medt_pipeline.training.schedule import ClockLR, TrainingClock
+from medt_pipeline.training.seeding import seed_generators
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "AdamW": torch.optim.AdamW,
@@ -37,6 +39,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": functools.partial(torch.optim.SGD, momentum=0.99, nesterov=True),
 }
 """By the plan's name; SGD with nnU-Net's momentum."""
+ALL_FOLDS = 1000
+"""Number of the fold "all" where random numbers are seeded."""
 UNLIMITED_EPOCHS = 1_000_000
 """Epochs of a training that a time budget ends."""
 ZOOM = (0.85, 1.25)
@@ -94,6 +98,9 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.clock = TrainingClock(self.num_iterations_per_epoch, warmup, self.schedule.epochs)
         self.set_length(self.schedule.epochs, None)
         self.progress: TrainingProgress | None = None
+        self.seed = 0
+        self.prediction_seconds: list[float] = []
+        self._epoch_start: dict[str, Any] = {}
 
     def set_length(self, epochs: int | None, budget: float | None) -> None:
         """End after `epochs`, or after `budget` seconds of training, or after what comes first of both."""
@@ -184,6 +191,10 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         trainable = self.current_epoch >= self.schedule.gates_fixed_epochs
         for gates in gate_parameters(self._plain_network()):
             gates.requires_grad_(trainable)
+        # So that a training that goes on at this epoch is the one that was never interrupted.
+        fold = self.fold if isinstance(self.fold, int) else ALL_FOLDS
+        seed_generators(self.seed, fold, self.current_epoch, self.local_rank)
+        self._epoch_start = self._state()
         self.clock.iteration = self.current_epoch * self.num_iterations_per_epoch
         super().on_train_epoch_start()
 
@@ -229,10 +240,22 @@ class nnUNetTrainerMedT(nnUNetTrainer):
                 self.progress.close()
         self.logger.plot_progress_png(self.output_folder, force=True)
 
+    def _state(self) -> dict[str, Any]:
+        """A copy, in the machine's memory, of what training changes."""
+        scaler = self.grad_scaler.state_dict() if self.grad_scaler is not None else None
+        state = {"network": self._plain_network().state_dict(), "optimizer": self.optimizer.state_dict()}
+        # A copy on the device itself would take memory that was planned for the step.
+        copied = tree_map(lambda one: one.to("cpu", copy=True) if isinstance(one, torch.Tensor) else one, state)
+        return {**copied, "scaler": scaler}
+
     def _save_interrupted(self) -> None:
-        """Write a checkpoint that begins the unfinished epoch again."""
-        if self.optimizer is None:
+        """Write a checkpoint that begins the unfinished epoch again, with the weights that it began with."""
+        if not self._epoch_start:
             return
+        self._plain_network().load_state_dict(self._epoch_start["network"])
+        self.optimizer.load_state_dict(self._epoch_start["optimizer"])
+        if self.grad_scaler is not None:
+            self.grad_scaler.load_state_dict(self._epoch_start["scaler"])
         self.logger.keep_epochs(self.current_epoch)
         # The parent notes the epoch after the one that has just ended.
         self.current_epoch -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +44,12 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> Folde
     dataset = trainer.dataset_class(trainer.preprocessed_dataset_folder, list(cases))
     writer = trainer.plans_manager.image_reader_writer_class()
     quiet = trainer.progress is None or trainer.progress.quiet
+    trainer.prediction_seconds = []
     for case in progress(cases, "validation", len(cases), "case", quiet):
         image, _, _, properties = dataset.load_case(case)
+        began = time.monotonic()
         labels, probabilities = predict_probabilities(predictor, image[:], properties)
+        trainer.prediction_seconds.append(time.monotonic() - began)
         if save_probabilities:
             with atomic_path(folder / f"{case}.npz") as temporary:
                 np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))

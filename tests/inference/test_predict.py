@@ -93,7 +93,7 @@ def test_any_name_and_format_and_the_images_own_size(trained: Drawn, tmp_path: P
         "opaque.png": (64, 96),
     }
     record = json.loads((tmp_path / "masks" / "medt_prediction.json").read_text())
-    assert record["folds"] == [0]
+    assert record["models"] == [{"configuration": "2d", "folds": [0], "weight": 1.0}]
     assert record["mirroring"] is False
     assert len(list((tmp_path / "masks" / "overlays").iterdir())) == 4
 
@@ -120,6 +120,14 @@ def test_gray_and_colour_meet_the_model(tmp_path: Path) -> None:
         read_input(tmp_path / "colour.png", 1)
     with pytest.raises(UserError, match="3 channels, but the model was trained on 4"):
         read_input(tmp_path / "colour.png", 4)
+
+
+def test_names_of_medical_files(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").touch()
+    assert list_inputs(tmp_path) == list_inputs(tmp_path / "a.nii.gz") == [tmp_path / "a.nii.gz"]
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"would both get the mask a\.png"):
+        list_inputs(tmp_path)
 
 
 def test_inputs_are_checked_before_anything_else(tmp_path: Path) -> None:

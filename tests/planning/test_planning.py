@@ -30,7 +30,7 @@ def test_every_decision_stands_in_the_plans_with_its_reason(plans: dict) -> None
         assert callable(getattr(rules, function))
 
 
-@pytest.mark.parametrize("configuration", ["2d", "2d_logo", "2d_gated", "2d_axial", "2d_unet"])
+@pytest.mark.parametrize("configuration", ["2d", "2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet", "2d_resenc"])
 def test_stock_nnunet_reads_the_plans_and_makes_every_network(plans: dict, configuration: str) -> None:
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -125,6 +125,33 @@ def test_less_memory_gives_smaller_batches_or_patches(converted: Drawn, tmp_path
     assert np.prod(settings["patch_size"]) < 64 * 96
 
 
+def test_a_fixed_size_holds_for_every_image_and_masks_come_back_in_theirs(planned: Drawn, tmp_path: Path) -> None:
+    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    from medt_pipeline.core.images import read_image, read_mask, write_png
+
+    mixed = planned.copy(tmp_path / "mixed")
+    raw = mixed.workspace.raw / DATASET_NAME
+    for file in (raw / "imagesTr" / "p02_1_0000.png", raw / "labelsTr" / "p02_1.png"):
+        write_png(file, read_image(file)[:40, :80] if "images" in str(file) else read_mask(file)[:40, :80])
+    overrides = parse_overrides(["fixed_patch_size=64,64"])
+    plan_and_preprocess(DATASET_ID, mixed.workspace.activate(), "cpu", quiet=True, overrides=overrides)
+    arrays = nnUNetDatasetBlosc2(str(mixed.preprocessed / "MedTPlans_2d"))
+    assert {arrays.load_case(case)[0].shape for case in arrays.identifiers} == {(3, 1, 64, 64)}
+    _, labels, _, properties = arrays.load_case("p02_1")
+    manager = PlansManager(json.loads((mixed.preprocessed / "MedTPlans.json").read_text()))
+    dataset_json = json.loads((mixed.preprocessed / "dataset.json").read_text())
+    logits = torch.nn.functional.one_hot(torch.from_numpy(labels[0].astype(np.int64)), 2).permute(3, 0, 1, 2) * 9.0
+    back = convert_predicted_logits_to_segmentation_with_correct_shape(
+        logits, manager, manager.get_configuration("2d"), manager.get_label_manager(dataset_json), properties
+    )
+    truth = read_mask(raw / "labelsTr" / "p02_1.png")
+    assert back.shape == (1, 40, 80)
+    assert (back[0] == truth).mean() > 0.97
+
+
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
@@ -161,6 +188,7 @@ def test_broken_cases_are_named_and_left_out(planned: Drawn, tmp_path: Path) -> 
     assert {path.stem for path in (broken.preprocessed / "MedTPlans_2d").glob("*.pkl")} == good
     fingerprint = json.loads((broken.preprocessed / "dataset_fingerprint.json").read_text())
     assert len(fingerprint["spacings"]) == 8
+    assert json.loads((broken.preprocessed / "dataset.json").read_text())["numTraining"] == 8
     ours = json.loads((broken.preprocessed / "medt_fingerprint.json").read_text())
     assert set(ours["cases"]) == good
     assert [problem["case"] for problem in ours["summary"]["problems"]] == ["p01_0", "p02_0"]

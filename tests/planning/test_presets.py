@@ -38,8 +38,8 @@ def test_there_are_three() -> None:
 def test_default_and_fast_keep_the_defaults_of_the_keys_that_they_do_not_name(name: str) -> None:
     preset = load_preset(name)
     assert (preset.optimizer, preset.loss, preset.augmentation, preset.form) == ("AdamW", "dice_ce", "auto", "formula")
-    assert (preset.fixed_patch_size, preset.passes_over_data, preset.deep_supervision) == (None, None, False)
-    assert (preset.foreground_oversampling, preset.schedule) == (0.33, "poly")
+    assert (preset.fixed_patch_size, preset.passes_over_data, preset.deep_supervision) == (None, None, None)
+    assert (preset.foreground_oversampling, preset.batch_dice, preset.schedule) == (None, None, "poly")
     assert preset.configurations == ("2d", "2d_whole", "2d_unet")
 
 
@@ -55,7 +55,7 @@ def test_paper_is_the_published_recipe() -> None:
 
 
 def test_all_mistakes_are_reported_together_with_what_is_allowed() -> None:
-    content = {**DEFAULT, "batch_size": "four", "optimizer": "adam", "epoch": 3, "memory_gb": {"cpu": 4}}
+    content = {**DEFAULT, "batch_size": "four", "optimizer": "adam", "epoch": 3, "patch_pixels": {"cpu": 400}}
     del content["folds"]
     with pytest.raises(UserError) as error:
         preset_from(content, "mine.json")
@@ -65,8 +65,8 @@ def test_all_mistakes_are_reported_together_with_what_is_allowed() -> None:
         "  - `batch_size` must be a whole number of at least 1, got 'four'.",
         "  - `epoch` is not a key (did you mean `epochs`?).",
         "  - `folds` is missing; it must be a whole number of at least 2.",
-        "  - `memory_gb.gpu` is missing; it must be a number above 0.",
         "  - `optimizer` must be one of AdamW, Adam, SGD, got 'adam'.",
+        "  - `patch_pixels.gpu` is missing; it must be a whole number of at least 256.",
     ]
 
 
@@ -96,7 +96,7 @@ def test_what_is_out_of_range_or_contradicts_itself(changes: dict[str, Any], sen
 
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Preset)])
 def test_no_key_takes_anything(name: str) -> None:
-    assert f"`{name}` must be " in refused(**{name: {"nothing": "like this"}}) or name in ("patch_pixels", "memory_gb")
+    assert f"`{name}` must be " in refused(**{name: {"nothing": "like this"}}) or name == "patch_pixels"
 
 
 def test_every_key_is_described() -> None:

@@ -23,6 +23,7 @@ def shorten(drawn: Drawn, **schedule: int) -> None:
     plans["configurations"]["2d"]["medt"]["schedule"] |= {
         "iterations_per_epoch": 2,
         "validation_iterations_per_epoch": 1,
+        "warmup_epochs": 1,
         **schedule,
     }
     file.write_text(json.dumps(plans))
@@ -132,6 +133,20 @@ def test_interrupted_training_goes_on_and_gates_stay_free(small: Drawn, monkeypa
     assert len(read_checkpoint(fold / "checkpoint_final.pth", CPU)["logging"]["train_losses"]) == 3
 
 
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(small: Drawn, tmp_path: Path) -> None:
+    whole = train(small.copy(tmp_path / "whole"), start="continue").folder
+    for step in (1, 2, 5):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            Interrupt(patch, at=step % 3)
+            train(small, start="continue")
+    broken = train(small, start="continue").folder
+    weights, others = (read_checkpoint(one / "checkpoint_final.pth", CPU) for one in (whole, broken))
+    for name, value in weights["network_weights"].items():
+        assert torch.equal(value, others["network_weights"][name]), name
+    assert weights["logging"]["train_losses"] == others["logging"]["train_losses"]
+    assert train(small, start="continue").scores == train(small, start="continue").scores
+
+
 def test_gates_are_fixed_first_and_learn_later(small: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[int, torch.Tensor] = {}
     original = nnUNetTrainerMedT.on_epoch_end
@@ -142,7 +157,7 @@ def test_gates_are_fixed_first_and_learn_later(small: Drawn, monkeypatch: pytest
 
     monkeypatch.setattr(nnUNetTrainerMedT, "on_epoch_end", note)
     train(small)
-    assert torch.equal(seen[0], torch.ones_like(seen[0]))
+    assert len(seen[0].unique()) == 2  # their start, 0.1 for the positions and 1 for the values
     assert not torch.equal(seen[2], seen[0])
 
 
@@ -166,13 +181,23 @@ def test_resuming_a_finished_fold_scores_it_again_without_training(trained: Draw
     assert (folder / "checkpoint_final.pth").read_bytes() == before
 
 
+def test_going_on_under_another_plan_is_refused(trained: Drawn, tmp_path: Path) -> None:
+    again = trained.copy(tmp_path / "again")
+    file = again.preprocessed / "MedTPlans.json"
+    plans = json.loads(file.read_text())
+    plans["configurations"]["2d"]["medt"]["schedule"]["learning_rate"] = 0.5
+    file.write_text(json.dumps(plans))
+    with pytest.raises(UserError, match="The plan changed since the training in .* began; start anew with --restart"):
+        train(again, start="resume")
+
+
 def test_all_holds_nothing_out_and_says_so(small: Drawn) -> None:
     result = train(small, fold="all", epochs=1)
     assert result.scores is None
     assert not (result.folder / "validation").exists()
 
 
-@pytest.mark.parametrize("configuration", ["2d_logo", "2d_gated", "2d_axial", "2d_unet"])
+@pytest.mark.parametrize("configuration", ["2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet", "2d_resenc"])
 def test_every_architecture_trains(small: Drawn, configuration: str) -> None:
     settings = TrainingOptions(epochs=1, quiet=True)
     result = train_fold(DATASET_ID, 0, small.workspace.activate(), CPU, configuration, settings)

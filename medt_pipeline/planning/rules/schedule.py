@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.presets import LearningRateSchedule, Loss, Optimizer, Preset
+from medt_pipeline.planning.rules.foreground_oversampling import OF_NNUNET
+from medt_pipeline.planning.schema import within
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,30 @@ class Schedule:
         foreground_oversampling: share of a batch whose patches must show a class, 0 to 1.
     """
 
-    epochs: int
-    iterations_per_epoch: int
-    validation_iterations_per_epoch: int
-    learning_rate: float
-    weight_decay: float
-    warmup_epochs: int
-    gates_fixed_epochs: int
+    epochs: int = field(metadata=within(1))
+    iterations_per_epoch: int = field(metadata=within(1))
+    validation_iterations_per_epoch: int = field(metadata=within(1))
+    learning_rate: float = field(metadata=within(0, 1, above=True))
+    weight_decay: float = field(metadata=within(0, 1))
+    warmup_epochs: int = field(metadata=within(0))
+    gates_fixed_epochs: int = field(metadata=within(0))
     optimizer: Optimizer = "AdamW"
     loss: Loss = "dice_ce"
     learning_rate_schedule: LearningRateSchedule = "poly"
-    foreground_oversampling: float = 0.33
+    foreground_oversampling: float = field(default=OF_NNUNET, metadata=within(0, 1))
 
 
 def choose_schedule(
-    cases: int, batch_size: int, preset: Preset, iterations_per_epoch: int | None = None
+    cases: int,
+    batch_size: int,
+    preset: Preset,
+    iterations_per_epoch: int | None = None,
+    foreground_oversampling: float = OF_NNUNET,
 ) -> Decision[Schedule]:
     """Size the training to a set of `cases` images: steps grow with the square root of the cases.
 
-    A preset with `passes_over_data` sees every case so often instead; `iterations_per_epoch` is what a user set.
+    A preset with `passes_over_data` sees every case so often instead; `iterations_per_epoch` is what a user set;
+    `foreground_oversampling` is handed on.
     """
     steps = preset.steps_for_100_cases * math.sqrt(cases / 100)
     steps = min(max(steps, preset.min_steps), preset.max_steps)
@@ -68,7 +75,7 @@ def choose_schedule(
         optimizer=preset.optimizer,
         loss=preset.loss,
         learning_rate_schedule=preset.schedule,
-        foreground_oversampling=preset.foreground_oversampling,
+        foreground_oversampling=foreground_oversampling,
     )
     return Decision(
         "training length",

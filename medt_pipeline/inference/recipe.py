@@ -1,0 +1,99 @@
+"""inference.json: which models predict, with which weights, and what is done to their masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import read_json
+from medt_pipeline.evaluation.quality import Quality
+from medt_pipeline.postprocessing.recipe import PostProcessing, object_map
+from medt_pipeline.postprocessing.recipe import read_recipe as read_postprocessing
+
+RECIPE_FILE = "inference.json"
+FORMAT = 1
+QUALITY_TABLE = "medt_quality.csv"
+"""Estimated Dice of each mask, beside the masks."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained configuration in a recipe.
+
+    Attributes:
+        model: name of its folder in the results of the data set.
+        configuration: its name in the plans.
+        folds: whose networks predict.
+        weight: of its probabilities; those of all members add up to 1.
+    """
+
+    model: str
+    configuration: str
+    folds: tuple[int, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a data set's models predict.
+
+    Attributes:
+        members: at least one.
+        postprocessing: what is done to masks.
+        quality: estimates the Dice of a mask; None where too few cases were known.
+    """
+
+    members: tuple[Member, ...]
+    postprocessing: PostProcessing
+    quality: Quality | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What `read_recipe` reads."""
+        members = [{**vars(one), "folds": list(one.folds)} for one in self.members]
+        return {
+            "members": members,
+            "postprocessing": self.postprocessing.to_json(),
+            "quality": None if self.quality is None else vars(self.quality),
+        }
+
+
+def objects_of(recipe: PostProcessing, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Instance map (H, W), uint16, of all classes but the background of a mask that is post-processed.
+
+    Raises:
+        UserError: there are more objects than the format holds.
+    """
+    objects = object_map(recipe, labels, range(1, classes))
+    most = np.iinfo(np.uint16).max
+    if objects.max() > most:
+        raise UserError(f"The mask holds {objects.max()} objects, more than the {most} of an instance map.")
+    return objects.astype(np.uint16)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read inference.json in `folder`, the results of a data set.
+
+    Raises:
+        UserError: it is missing, of a newer format, or not what medt_find_best writes.
+    """
+    file = folder / RECIPE_FILE
+    content = read_json(file)
+    again = "run medt_find_best again"
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{file} is not a recipe of format {FORMAT}; {again}.")
+    try:
+        members = tuple(
+            Member(str(one["model"]), str(one["configuration"]), tuple(map(int, one["folds"])), float(one["weight"]))
+            for one in content["members"]
+        )
+        quality = Quality(**content["quality"]) if content["quality"] is not None else None
+        postprocessing = read_postprocessing(content["postprocessing"], str(file))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is not a recipe ({type(error).__name__}: {error}); {again}.") from None
+    if not members or any(Path(one.model).name != one.model or one.model.startswith(".") for one in members):
+        raise UserError(f"{file} names no model, or one outside of its folder; {again}.")
+    return Recipe(members, postprocessing, quality)

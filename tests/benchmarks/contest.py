@@ -1,0 +1,327 @@
+"""Trains variants of plan and network on real data under one budget, and prints a table of what each reached.
+
+    python -m tests.benchmarks.contest planning --raw WORKSPACE/raw --work DIR --datasets 101 104 --minutes 30
+
+Everything runs through the pipeline: planner, folds, trainer, validation at the images' own size. A run that is done is
+in the file of results and is not run again; one that was interrupted goes on. `planning` names a file in
+tests/benchmarks/variants: by variant, what of `preset`, `set`, `configuration`, `network` and `stock` differs from the
+pipeline's own.
+
+Budgets count the seconds of the training process on its own core (`--clock cpu`, one thread a run), so that runs side
+by side and a busy machine cost no run more than another, or the seconds of the clock on the wall; or training steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.workspace import Workspace
+
+VARIANTS = Path(__file__).parent / "variants"
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: data set id, name of the variant, fold and seed."""
+
+    dataset: int
+    variant: str
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each run may take: seconds of `clock` ("cpu" or "wall"), or training steps."""
+
+    seconds: float | None
+    steps: int | None
+    clock: str
+
+    @property
+    def words(self) -> str:
+        """For the table."""
+        if self.seconds is None:
+            return f"{self.steps} steps"
+        return f"{self.seconds / 60:g} minutes of {'one core' if self.clock == 'cpu' else 'the clock, one thread'}"
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variants", help="name of a file in tests/benchmarks/variants, without .json")
+    parser.add_argument("--raw", type=Path, help="nnUNet_raw with the data sets; without it, only the table is printed")
+    parser.add_argument("--work", type=Path, help="folder for plans and trainings")
+    parser.add_argument("--datasets", type=int, nargs="+", default=[], metavar="ID")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="run these only")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, each with one thread")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    budget = Budget(options.minutes * 60 if options.minutes else None, options.steps, options.clock)
+    contest = Contest(options.variants, options.raw, options.work, budget)
+    if options.one:
+        contest.train(Run(**json.loads(options.one)))
+        return 0
+    if options.raw:
+        names = options.only or list(contest.variants)
+        runs = [
+            Run(dataset, name, fold, seed)
+            for dataset in options.datasets
+            for fold in options.folds
+            for seed in options.seeds
+            for name in names
+        ]
+        contest.run(runs, options.jobs)
+    print(table(contest.variants, list(contest.results())))
+    return 0
+
+
+class Contest:
+    """Runs of one file of variants under one budget.
+
+    Args:
+        name: of the file of variants.
+        raw: nnUNet_raw.
+        work: folder for plans and trainings; each variant has a workspace of its own in it.
+        budget: of each run.
+    """
+
+    def __init__(self, name: str, raw: Path | None, work: Path | None, budget: Budget) -> None:
+        self.name, self.raw, self.work, self.budget = name, raw, work, budget
+        self.variants: dict[str, dict[str, Any]] = read_json(VARIANTS / f"{name}.json")
+        self.file = RESULTS / f"{name}.jsonl"
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """All finished runs."""
+        if self.file.exists():
+            yield from map(json.loads, self.file.read_text(encoding="utf-8").splitlines())
+
+    def run(self, runs: list[Run], jobs: int) -> None:
+        """Plan and train what is not done, `jobs` runs at once."""
+        done = {
+            (one["dataset"], one["variant"], one["fold"], one["seed"])
+            for one in self.results()
+            if one["budget"] == self.budget.words
+        }
+        left = [run for run in runs if (self._dataset_name(run.dataset), run.variant, run.fold, run.seed) not in done]
+        for dataset, variant in dict.fromkeys((run.dataset, run.variant) for run in left):
+            self.plan(dataset, variant)
+        with ThreadPoolExecutor(jobs) as pool:
+            for run, status in zip(left, pool.map(self._in_process, left), strict=True):
+                print(f"{run}: {'done' if status == 0 else f'failed with status {status}'}", flush=True)
+
+    def plan(self, dataset: int, variant: str) -> None:
+        """Plan and preprocess for a variant, unless that is done."""
+        from medt_pipeline.planning.overrides import parse_overrides
+        from medt_pipeline.planning.run import plan_and_preprocess
+
+        workspace = self._workspace(variant, 0).activate()
+        settings = self.variants[variant]
+        target = workspace.preprocessed / self._dataset_name(dataset)
+        if (target / "contest.json").exists() and read_json(target / "contest.json") == settings:
+            return
+        plan = functools.partial(plan_and_preprocess, dataset, workspace, "cpu", quiet=True)
+        assignments = list(settings.get("set", []))
+        if settings.get("stock"):
+            plan()
+            assignments += stock_assignments(target.name)
+        memory = 64.0 if settings.get("stock") else None
+        plan(memory, settings.get("preset", "default"), overrides=parse_overrides(assignments))
+        plans = read_json(target / "MedTPlans.json")
+        network = plans["configurations"][settings.get("configuration", "2d")]["architecture"]["arch_kwargs"]
+        network.update(settings.get("network", {}))
+        write_json(target / "MedTPlans.json", plans)
+        write_json(target / "contest.json", settings)
+
+    def train(self, run: Run) -> None:
+        """Train one run in this process and add its line to the results."""
+        import torch
+
+        from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
+        from medt_pipeline.training.run import TrainingOptions, train_fold
+        from medt_pipeline.training.schedule import TrainingClock
+
+        torch.set_num_threads(1)
+        workspace = self._workspace(run.variant, run.seed).activate()
+        configuration = self.variants[run.variant].get("configuration", "2d")
+        preprocessed = workspace.preprocessed / self._dataset_name(run.dataset)
+        epochs = None if self.budget.steps is None else self._epochs(preprocessed, configuration, self.budget.steps)
+        options = TrainingOptions(epochs, self.budget.seconds, run.seed)
+        now = time.process_time if self.budget.clock == "cpu" else time.monotonic
+        clock = functools.partial(TrainingClock, now=now)
+        with mock.patch("medt_pipeline.training.trainer.TrainingClock", clock):
+            device = torch.device("cpu")
+            result = train_fold(run.dataset, run.fold, workspace, device, configuration, options, "continue")
+        manifest = read_json(result.folder / "medt_run.json")
+        groups = {case: facts.fold_group for case, facts in read_fingerprint(preprocessed).cases.items()}
+        line = {
+            **vars(run),
+            "dataset": preprocessed.name,
+            "budget": self.budget.words,
+            "steps": self._steps(preprocessed, configuration, manifest["epochs_trained"]),
+            "machine": f"{platform.machine()}, torch {torch.__version__.split('+')[0]}",
+            "images": image_scores(result.scores or {}, groups),
+        }
+        RESULTS.mkdir(exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _in_process(self, run: Run) -> int:
+        """Train one run in a process with one thread."""
+        command = [sys.executable, "-m", "tests.benchmarks.contest", self.name, "--one", json.dumps(vars(run))]
+        command += ["--raw", str(self.raw), "--work", str(self.work), "--clock", self.budget.clock]
+        if self.budget.seconds is not None:
+            command += ["--minutes", str(self.budget.seconds / 60)]
+        else:
+            command += ["--steps", str(self.budget.steps)]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return subprocess.run(command, env={**os.environ, **one_thread}, check=False).returncode
+
+    def _workspace(self, variant: str, seed: int) -> Workspace:
+        if self.raw is None or self.work is None:
+            raise SystemExit("--raw and --work are needed")
+        own = self.work.absolute() / variant.replace(" ", "_").replace("/", "_")
+        return Workspace(self.raw.absolute(), own / "preprocessed", own / f"results_{self._slug}_seed{seed}")
+
+    @property
+    def _slug(self) -> str:
+        return self.budget.words.replace(" ", "_").replace(",", "")
+
+    def _dataset_name(self, dataset: int) -> str:
+        if self.raw is None:
+            raise SystemExit("--raw is needed")
+        return next(path.name for path in self.raw.glob(f"Dataset{dataset:03d}_*"))
+
+    @staticmethod
+    def _epochs(preprocessed: Path, configuration: str, steps: int) -> int:
+        return max(round(steps / _iterations(preprocessed, configuration)), 1)
+
+    @staticmethod
+    def _steps(preprocessed: Path, configuration: str, epochs: int) -> int:
+        return epochs * _iterations(preprocessed, configuration)
+
+
+def _iterations(preprocessed: Path, configuration: str) -> int:
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    plans = PlansManager(read_json(preprocessed / "MedTPlans.json"))
+    return int(plans.get_configuration(configuration).configuration["medt"]["schedule"]["iterations_per_epoch"])
+
+
+def stock_assignments(dataset_name: str) -> list[str]:
+    """What nnU-Net's own planner says of a data set that is fingerprinted, for `--set`, and nnU-Net's recipe."""
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+
+    plan = ExperimentPlanner(dataset_name, plans_name="contest_stock").plan_experiment()["configurations"]["2d"]
+    patch_size = ",".join(str(side) for side in plan["patch_size"])
+    return [
+        f"patch_size={patch_size}",
+        f"batch_size={plan['batch_size']}",
+        "reduction=1",
+        f"normalization={','.join(plan['normalization_schemes'])}",
+        "architecture=UNet",
+        "optimizer=SGD",
+        "learning_rate=0.01",
+        "weight_decay=3e-5",
+        "warmup_epochs=0",
+        "augmentation=nnunet",
+        "foreground_oversampling=0.33",
+        "deep_supervision=true",
+        "batch_dice=true",
+    ]
+
+
+def image_scores(scores: dict[str, Any], groups: dict[str, str]) -> list[dict[str, Any]]:
+    """Dice and IoU of each image in the mean over the classes that are defined, with its patient."""
+    found = []
+    for image in dict.fromkeys(row["image"] for row in scores["images"]):
+        rows = [row for row in scores["images"] if row["image"] == image]
+        values = {name: [row[name] for row in rows if row[name] is not None] for name in ("dice", "iou")}
+        means = {name: round(float(np.mean(of)), 5) if of else None for name, of in values.items()}
+        found.append({"image": image, "group": groups[image], **means})
+    return found
+
+
+HEADER = (
+    "| data set | budget | variant | images | seeds | steps | Dice (95 %) | IoU | Dice less the first's (95 %) |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def table(variants: dict[str, Any], results: list[dict[str, Any]]) -> str:
+    """Markdown: by data set and variant mean Dice and IoU over images with intervals over patients, and differences.
+
+    Scores of several seeds are averaged image by image first. Differences are to the first variant, on the images that
+    both have.
+    """
+    lines = [HEADER]
+    for dataset, budget in dict.fromkeys((one["dataset"], one["budget"]) for one in results):
+        here = [one for one in results if (one["dataset"], one["budget"]) == (dataset, budget)]
+        first: dict[str, np.ndarray] | None = None
+        for variant in variants:
+            runs = [one for one in here if one["variant"] == variant]
+            if runs:
+                scores, groups = _by_image(runs)
+                lines.append(f"| {dataset} | {budget} | {variant} | {_cells(runs, scores, groups, first)} |")
+                first = first or scores
+    return "\n".join(lines)
+
+
+def _cells(
+    runs: list[dict[str, Any]],
+    scores: dict[str, np.ndarray],
+    groups: dict[str, str],
+    first: dict[str, np.ndarray] | None,
+) -> str:
+    """From the number of images to the difference."""
+    from medt_pipeline.evaluation.statistics import interval, paired_difference, resampled_means
+
+    values = np.array(list(scores.values()), float)
+    around = interval(resampled_means(values, [groups[image] for image in scores])[:, 0])
+    dice, iou = np.nanmean(values, axis=0)
+    difference = ""
+    if first is not None:
+        shared = [image for image in scores if image in first]
+        own, other = (np.array([of[image][0] for image in shared], float) for of in (scores, first))
+        gap = paired_difference(own, other, [groups[image] for image in shared])
+        difference = f"{gap.value:+.3f} ({gap.interval.low:+.3f} to {gap.interval.high:+.3f})"
+    seeds, steps = len({one["seed"] for one in runs}), round(float(np.mean([one["steps"] for one in runs])))
+    found = f"{dice:.3f} ({around.low:.3f}–{around.high:.3f}) | {iou:.3f}"
+    return f"{len(scores)} | {seeds} | {steps} | {found} | {difference}"
+
+
+def _by_image(runs: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Dice and IoU of each image in the mean over seeds, NaN where undefined, and its patient."""
+    found: dict[str, list[list[float | None]]] = {}
+    groups = {}
+    for run in runs:
+        for one in run["images"]:
+            found.setdefault(one["image"], []).append([one["dice"], one["iou"]])
+            groups[one["image"]] = one["group"]
+    return {image: np.array(values, float).mean(0) for image, values in sorted(found.items())}, groups
+
+
+if __name__ == "__main__":
+    sys.exit(main())

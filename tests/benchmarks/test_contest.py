@@ -1,0 +1,72 @@
+"""What the contest does with scores; it says nothing of which variant is better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medt_pipeline.core.files import read_json
+from tests.benchmarks import contest
+from tests.conftest import DATASET_ID, Drawn
+
+
+def line(variant: str, seed: int, dice: dict[str, float | None]) -> dict:
+    images = [{"image": name, "group": name[0], "dice": value, "iou": value} for name, value in dice.items()]
+    return {"dataset": "D", "budget": "9 steps", "variant": variant, "seed": seed, "steps": 9, "images": images}
+
+
+def test_seeds_are_averaged_and_differences_are_paired() -> None:
+    results = [
+        line("a", 1, {"p1": 0.5, "q1": 0.7, "r1": None}),
+        line("a", 2, {"p1": 0.7, "q1": 0.9, "r1": None}),
+        line("b", 1, {"p1": 0.65, "q1": 0.85, "r1": None}),
+    ]
+    rows = contest.table({"a": {}, "b": {}, "c": {}}, results).splitlines()[2:]
+    assert len(rows) == 2
+    assert "| a | 3 | 2 | 9 | 0.700 (0.600–0.800) | 0.700 |  |" in rows[0]
+    assert rows[1].endswith("| b | 3 | 1 | 9 | 0.750 (0.650–0.850) | 0.750 | +0.050 (+0.050 to +0.050) |")
+
+
+def test_scores_of_an_image_are_the_mean_of_its_defined_classes() -> None:
+    rows = [
+        {"image": "p1", "dice": 0.5, "iou": 0.4},
+        {"image": "p1", "dice": 0.7, "iou": 0.6},
+        {"image": "q1", "dice": None, "iou": None},
+    ]
+    assert contest.image_scores({"images": rows}, {"p1": "p", "q1": "q"}) == [
+        {"image": "p1", "group": "p", "dice": 0.6, "iou": 0.5},
+        {"image": "q1", "group": "q", "dice": None, "iou": None},
+    ]
+
+
+def test_every_file_of_variants_can_be_planned() -> None:
+    from medt_pipeline.planning.overrides import parse_overrides
+    from medt_pipeline.planning.presets import load_preset
+
+    for file in contest.VARIANTS.glob("*.json"):
+        for settings in read_json(file).values():
+            assert set(settings) <= {"preset", "set", "configuration", "network", "stock"}
+            parse_overrides(settings.get("set", [])).applied_to(load_preset(settings.get("preset", "default")))
+
+
+@pytest.mark.slow
+def test_a_run_is_written_down_and_not_run_again(
+    converted: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contest, "VARIANTS", tmp_path)
+    monkeypatch.setattr(contest, "RESULTS", tmp_path / "results")
+    settings = {"unet": {"configuration": "2d_unet", "set": ["epochs=2", "iterations_per_epoch=1", "batch_size=2"]}}
+    (tmp_path / "small.json").write_text(json.dumps(settings))
+    budget = contest.Budget(None, 2, "cpu")
+    small = contest.Contest("small", converted.workspace.raw, tmp_path / "work", budget)
+    run = contest.Run(DATASET_ID, "unet", 0, 1)
+    small.plan(DATASET_ID, "unet")
+    small.train(run)
+    (result,) = small.results()
+    assert (result["steps"], result["budget"], result["variant"]) == (2, "2 steps", "unet")
+    assert len(result["images"]) == 2
+    assert all(0 <= one["dice"] <= 1 for one in result["images"])
+    small.run([run], jobs=1)
+    assert len(list(small.results())) == 1
