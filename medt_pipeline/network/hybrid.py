@@ -153,7 +153,8 @@ class HybridMedT(nn.Module):
         gates: "fixed" keeps the gates at their start.
         gate_start: start of the gates on q·r, k·r and Σ a·r^v; that of Σ a·v starts at 1.
         norm: see `normalisation.Norm`.
-        scale_start: start of the factors for each channel on what a block adds to its input.
+        scale_start: start of the factors for each channel on what a block adds to its input, and the local branch to
+            the global one.
         stochastic_depth: probability with which, in training, an image or patch passes by the last block of a branch;
             that of the first is 0, and it grows evenly between them.
         deep_supervision: also predict from the coarser decoder maps. The heads for it exist only where this was true at

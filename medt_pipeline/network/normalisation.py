@@ -77,8 +77,8 @@ class _InstanceNorm(torch.autograd.Function):
             torch.ops.aten.native_batch_norm.out(
                 case, weight, bias, None, None, True, 0.0, EPS, out=to, save_mean=mean, save_invstd=inverse
             )
-        if activate:
-            F.leaky_relu(result, NEGATIVE_SLOPE, inplace=True)
+            if activate:
+                F.leaky_relu(to, NEGATIVE_SLOPE, inplace=True)
         ctx.save_for_backward(x, weight, moments, *([result] if activate else []))
         ctx.patches = patches
         return result
@@ -86,14 +86,15 @@ class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, moments, *activated = ctx.saved_tensors
-        if activated:
-            gradient = torch.ops.aten.leaky_relu_backward(gradient, activated[0], NEGATIVE_SLOPE, True)
         of_x = torch.empty_like(x)
         of_parameters = moments.new_zeros(2, len(weight))
         for index, case in enumerate(x.split(ctx.patches)):
             here = slice(index * ctx.patches, (index + 1) * ctx.patches)
+            of_case = gradient[here]
+            if activated:
+                of_case = torch.ops.aten.leaky_relu_backward(of_case, activated[0][here], NEGATIVE_SLOPE, True)
             of_x[here], *others = torch.ops.aten.native_batch_norm_backward(
-                gradient[here], case, weight, None, None, *moments[index], True, EPS, [True, True, True]
+                of_case, case, weight, None, None, *moments[index], True, EPS, [True, True, True]
             )
             of_parameters += torch.stack(others)
         return of_x, *of_parameters, None, None
