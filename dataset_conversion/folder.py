@@ -1,88 +1,78 @@
-"""Anybody's own images: one folder of images, one of masks, matched by name."""
+"""Anybody's own images with masks of any kind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import stem_of
 
 from .case_names import unique_case_names
+from .folder_masks import FolderOptions, MatchedMasks, match_masks
 from .groups import declared_groups
-from .label_mapping import parse_labels
-from .mask_reading import MaskReading
-from .pairing import pair, split_shared_folder
+from .label_mapping import DeclaredLabel
+from .pictures import PictureFile
 from .problems import Problems, some
 from .registry import source as registered
-from .sources import Selection, SourceCase, images_in, report_unpaired
+from .sources import OWN_GROUP, Selection, SourceCase
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
-OWN_GROUP = "each case is its own group, the same image in several cases is one"
-
-
-@dataclass(frozen=True)
-class FolderOptions:
-    """What only the owner of the images knows.
-
-    Attributes:
-        labels: `name=value,…` as `label_mapping.parse_labels` reads it.
-        groups: CSV file or regular expression as `groups.declared_groups` reads it.
-        threshold, instances: see `MaskReading`.
-        skip_unpaired: leave out images without mask and masks without image.
-    """
-
-    labels: str | None = None
-    groups: str | None = None
-    threshold: int | None = None
-    instances: bool = False
-    skip_unpaired: bool = False
-
 
 def convert(images: Path, masks: Path, target: Target, options: FolderOptions | None = None) -> Summary:
-    """Convert the pictures directly in `images` and `masks`, which may be one folder.
+    """Convert the pictures directly in `images` with `masks`: a folder, which may be the same, or a COCO file.
 
     Raises:
         UserError: options or files have problems; those of the files are told together.
     """
-    options = options or FolderOptions()
-    reading = MaskReading(options.threshold, options.instances)
-    declared = () if options.labels is None else parse_labels(options.labels)
     target.check(images, masks)
     problems = Problems()
-    selection = select(images, masks, options, problems)
-    return write_dataset(selection, reading, declared, registered("folder"), target, problems)
+    selection, declared = select(images, masks, options or FolderOptions(), problems)
+    return write_dataset(selection, declared, registered("folder"), target, problems)
 
 
-def select(images: Path, masks: Path, options: FolderOptions, problems: Problems) -> Selection:
+def select(
+    images: Path, masks: Path, options: FolderOptions, problems: Problems
+) -> tuple[Selection, tuple[DeclaredLabel, ...]]:
     """Match the files and name the cases; what is wrong with the names goes to `problems`.
 
+    Returns:
+        The cases, and the labels where they have names already.
+
     Raises:
-        UserError: a folder is absent or without images.
+        UserError: a folder is absent or without images, or what lies there is in doubt.
     """
-    image_files, notes = images_in(images, "images")
-    if masks.exists() and images.samefile(masks):
-        image_files, mask_files = split_shared_folder(image_files)
-        if not mask_files:
-            raise UserError(f"{images} is given for images and masks, but holds no names such as a.png and a_mask.png.")
-    else:
-        mask_files, more = images_in(masks, "masks")
-        notes += more
-    pairing = pair(image_files, mask_files)
-    left_out = report_unpaired(pairing, options.skip_unpaired, problems)
-    stems = [image.stem for image, _ in pairing.pairs]
-    groups: dict[str, str] = {}
-    rule = OWN_GROUP
-    if options.groups is not None:
-        with problems.collecting():
-            groups, rule = declared_groups(options.groups, stems)
+    matched = match_masks(images, masks, options, problems)
+    files = [image for image, _ in matched.pairs]
+    stems = [stem_of(image) for image in files]
+    groups, rule = _groups(files, stems, matched, options, problems)
     names = unique_case_names(stems)
     cases = tuple(
-        SourceCase(name, image, mask, groups.get(image.stem))
-        for name, (image, mask) in zip(names, pairing.pairs, strict=True)
+        SourceCase(name, PictureFile(image), mask, groups.get(stem))
+        for name, stem, (image, mask) in zip(names, stems, matched.pairs, strict=True)
     )
-    return Selection(cases, rule, (*notes, *renaming_note(stems, names)), tuple(left_out))
+    notes = (*matched.notes, *renaming_note(stems, names))
+    return Selection(cases, rule, matched.reading, notes, matched.left_out), matched.declared
+
+
+def _groups(
+    files: Sequence[Path], stems: Sequence[str], matched: MatchedMasks, options: FolderOptions, problems: Problems
+) -> tuple[dict[str, str], str]:
+    """The group of every stem, and the rule that tells it; {} where nothing is known."""
+    if options.groups is not None and matched.groups:
+        raise UserError("Groups are given by --groups and in the table of --pair; keep one of them.")
+    if options.groups is not None:
+        with problems.collecting():
+            return declared_groups(options.groups, stems)
+    if not matched.groups:
+        return {}, OWN_GROUP
+    without = [file.name for file in files if file not in matched.groups]
+    if without:
+        problems.add(f"The table of --pair has no group for {some(without)}; give all a group or none.")
+    groups = {stem: matched.groups[file] for stem, file in zip(stems, files, strict=True) if file in matched.groups}
+    return groups, "listed in the table of pairs"
 
 
 def renaming_note(stems: list[str], names: list[str]) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.images import stem_of
 
 from .problems import count, some
+from .tables import read_rows
 
 
 def declared_groups(groups: str, stems: Sequence[str]) -> tuple[dict[str, str], str]:
@@ -49,9 +50,8 @@ def _from_pattern(pattern: str, stems: Sequence[str]) -> dict[str, str]:
 def _from_csv(file: Path, stems: Sequence[str]) -> dict[str, str]:
     known = set(stems)
     groups: dict[str, str] = {}
-    for row in _rows(file):
-        name, group = (cell.strip() for cell in row)
-        stem = name if name in known else Path(name).stem
+    for name, group in read_rows(file, (2,), "name and group"):
+        stem = name if name in known else stem_of(Path(name))
         # a header, or a case that is not converted
         if stem not in known:
             continue
@@ -61,21 +61,6 @@ def _from_csv(file: Path, stems: Sequence[str]) -> dict[str, str]:
             groups[stem] = group
     _require_all(groups, stems, f"have no group in {file}")
     return groups
-
-
-def _rows(file: Path) -> list[list[str]]:
-    """All rows that are not empty; they must have two columns, parted by comma, semicolon or tab."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not a text file in UTF-8; save it as CSV (UTF-8).") from None
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(cell.strip() for cell in row)]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
-            raise UserError(f"{file} has {count(len(row), 'column')} in row {number}; two are needed: name and group.")
-    return rows
 
 
 def _require_all(groups: Mapping[str, str], stems: Sequence[str], what: str) -> None:

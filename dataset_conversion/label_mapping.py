@@ -62,11 +62,15 @@ class LabelMapping:
         """
         known = np.array(sorted(self.label_of), dtype=np.int64)
         labels = np.array([self.label_of[value] for value in known.tolist()], dtype=np.uint8)
-        wide = values.astype(np.int64)
-        place = np.minimum(np.searchsorted(known, wide), len(known) - 1)
-        if (known[place] != wide).any():
+        # Most masks are bytes, for which a table is ten times as fast as a search for every pixel.
+        looked_up = np.arange(256) if values.dtype == np.uint8 else values.astype(np.int64)
+        place = np.minimum(np.searchsorted(known, looked_up), len(known) - 1)
+        mapped, unknown = labels[place], known[place] != looked_up
+        if values.dtype == np.uint8:
+            mapped, unknown = mapped[values], unknown[values]
+        if unknown.any():
             raise ValueError("a mask holds a value without a label")
-        return labels[place]
+        return mapped
 
     def undeclared(self, counts: Mapping[int, int]) -> dict[int, int]:
         """The part of `counts` (pixels of each value of one mask) that has no label."""

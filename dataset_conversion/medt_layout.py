@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import require_folder
+from medt_pipeline.core.images import stem_of
 
 from .case_names import unique_case_names
-from .folder import OWN_GROUP, renaming_note
-from .mask_reading import MaskReading
+from .folder import renaming_note
+from .masks import MaskFile, MaskReading
 from .pairing import pair
+from .pictures import PictureFile
 from .problems import Problems
 from .registry import source as registered
-from .sources import Selection, SourceCase, images_in, report_unpaired
+from .sources import OWN_GROUP, Selection, SourceCase, images_in, report_unpaired
 from .summary import Summary
 from .target import Target
 from .writer import write_dataset
 
 IMAGES, MASKS = "img", "labelcol"
-THRESHOLD = 127
+READING = MaskReading(threshold=127)
 """`utils.py` of the published code: `mask[mask<=127] = 0; mask[mask>127] = 1`."""
 _TRAINING, _TEST = ("train", "val", "validation"), ("test",)
 
@@ -38,13 +39,13 @@ def convert(source: Path, target: Target, skip_unpaired: bool = False) -> Summar
     Raises:
         UserError: the folders are not there, or their files have problems, all told together.
     """
-    target.check(require_folder(source, "img and labelcol"))
-    problems = Problems()
-    selection = select(source, skip_unpaired, problems)
-    return write_dataset(selection, MaskReading(threshold=THRESHOLD), (), registered("medt"), target, problems)
+    with target.opened(source, "img and labelcol") as folder:
+        problems = Problems()
+        selection = select(folder, skip_unpaired, problems)
+        return write_dataset(selection, (), registered("medt"), target, problems)
 
 
-def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
+def select(source: Path, skip_unpaired: bool, problems: Problems, reading: MaskReading = READING) -> Selection:
     """Find the cases of all parts; where two parts share a name, every name gets its part in front."""
     found: list[_Found] = []
     notes: list[str] = []
@@ -56,18 +57,25 @@ def select(source: Path, skip_unpaired: bool, problems: Problems) -> Selection:
             found += cases
             notes += remarks
             left_out += [f"{split} {name}".strip() for name in alone]
-    stems = [one.image.stem for one in found]
+    stems = [stem_of(one.image) for one in found]
     shared = len({stem.casefold() for stem in stems}) < len(stems)
-    prefixed = [f"{one.split}_{one.image.stem}" if shared and one.split else one.image.stem for one in found]
+    prefixed = [f"{one.split}_{stem_of(one.image)}" if shared and one.split else stem_of(one.image) for one in found]
     names = unique_case_names(prefixed)
     if shared:
         notes.append(f"the parts share names, so each name got its part in front, such as {names[0]}")
     if any(split in _TRAINING[1:] for split in parts):
         notes.append("train and val together are for training; folds are drawn from them later")
     cases_of = [
-        SourceCase(name, one.image, one.mask, test=one.split in _TEST) for name, one in zip(names, found, strict=True)
+        SourceCase(
+            name,
+            PictureFile(one.image),
+            None if one.mask is None else MaskFile(one.mask, reading),
+            test=one.split in _TEST,
+        )
+        for name, one in zip(names, found, strict=True)
     ]
-    return Selection(tuple(cases_of), OWN_GROUP, (*notes, *renaming_note(prefixed, names)), tuple(left_out))
+    notes += renaming_note(prefixed, names)
+    return Selection(tuple(cases_of), OWN_GROUP, reading.explain(), tuple(notes), tuple(left_out))
 
 
 def _parts(source: Path) -> dict[str, Path]:

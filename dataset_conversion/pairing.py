@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medt_pipeline.core.images import stem_of
+
 from .problems import some
 
 _WORDS = "masks?|seg|segmentation|labels?|gt|ground_?truth|anno|annotation"
@@ -36,12 +38,12 @@ def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
     """
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for image in images:
-        by_stem[image.stem].append(image)
+        by_stem[stem_of(image)].append(image)
     twins = [f"several images are named {stem}: {_names(found)}" for stem, found in by_stem.items() if len(found) > 1]
     masks_of: dict[Path, list[Path]] = defaultdict(list)
     alone: list[Path] = []
     for mask in masks:
-        stem = next((stem for stem in possible_stems(mask.stem) if stem in by_stem), None)
+        stem = next((stem for stem in possible_stems(stem_of(mask)) if stem in by_stem), None)
         if stem is None:
             alone.append(mask)
         else:
@@ -54,7 +56,7 @@ def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
     return Pairing(
         pairs=tuple((image, masks_of[image][0]) for image in sorted(masks_of)),
         # a twin is reported once, as ambiguous
-        images_alone=tuple(image for image in images if image not in masks_of and by_stem[image.stem][0] == image),
+        images_alone=tuple(image for image in images if image not in masks_of and by_stem[stem_of(image)][0] == image),
         masks_alone=tuple(alone),
         ambiguous=tuple(sorted(twins + several)),
     )
@@ -69,8 +71,14 @@ def possible_stems(mask_stem: str) -> list[str]:
 
 def split_shared_folder(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Part one folder that holds both into (images, masks): a mask is what fits another file without its own name."""
-    stems = {file.stem for file in files}
-    masks = [file for file in files if stems & set(possible_stems(file.stem)[1:]) - {file.stem}]
+    stems = {stem_of(file) for file in files}
+    masks = [file for file in files if stems & set(possible_stems(stem_of(file))[1:]) - {stem_of(file)}]
+    return [file for file in files if file not in masks], masks
+
+
+def split_by_words(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Part one folder that holds both into (images, masks): a mask is what a word such as mask or label says is one."""
+    masks = [file for file in files if _AFTER.fullmatch(stem_of(file)) or _BEFORE.fullmatch(stem_of(file))]
     return [file for file in files if file not in masks], masks
 
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from medt_pipeline.core.archives import is_archive, unpack
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import make_folder
+from medt_pipeline.core.files import require_folder, scratch_folder
 from medt_pipeline.core.workspace import Workspace, new_dataset_name
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a conversion goes: workspace, id (1 to 999), name, and whether an older data set may be replaced."""
+    """Where a conversion goes.
+
+    Attributes:
+        dataset_id: 1 to 999.
+        overwrite: an older data set of this id and name may be replaced.
+        check_only: look at the source and decide, but write nothing.
+    """
 
     workspace: Workspace
     dataset_id: int
     name: str
     overwrite: bool = False
+    check_only: bool = False
 
     @property
     def dataset_name(self) -> str:
@@ -38,12 +45,14 @@ class Target:
         return self.workspace.raw / self.dataset_name
 
     def check(self, *sources: Path) -> None:
-        """Refuse before any work is done; nothing is created.
+        """Refuse before any work is done; nothing is created, and with `check_only` nothing can be in the way.
 
         Raises:
             UserError: the id is taken (by another name: always; by this one: unless `overwrite`), or `sources` lie in
                 the data set that would be replaced.
         """
+        if self.check_only:
+            return
         same_id = f"Dataset{self.dataset_id:03d}_"
         others = [
             name for name in self.workspace.dataset_names() if name.startswith(same_id) and name != self.dataset_name
@@ -63,20 +72,37 @@ class Target:
             )
 
     @contextmanager
+    def opened(self, source: Path, what: str) -> Iterator[Path]:
+        """Yield the folder `source`, or what the archive `source` holds, unpacked beside the target until the end.
+
+        Raises:
+            UserError: as for `check`, `core.files.require_folder` (`what` was expected there) and
+                `core.archives.unpack`.
+        """
+        self.check(source)
+        if not is_archive(source):
+            yield require_folder(source, what)
+            return
+        with scratch_folder(self.workspace.raw, source.name) as folder:
+            unpack(source, folder)
+            try:
+                yield folder
+            except UserError as error:
+                # The folder is gone when the message is read.
+                raise UserError(str(error).replace(str(folder), str(source))) from None
+
+    @contextmanager
     def building(self) -> Iterator[Path]:
         """Yield an empty folder beside the target; on success it takes the target's place, else it is deleted."""
-        make_folder(self.workspace.raw)
-        part = self.folder.with_name(f".{self.dataset_name}.{os.getpid()}.part")
-        old = part.with_suffix(".old")
-        part.mkdir()
-        try:
-            yield part
-            if self.folder.exists():
-                self.folder.rename(old)
-            part.rename(self.folder)
-        finally:
-            if old.exists() and not self.folder.exists():
-                old.rename(self.folder)
-            shutil.rmtree(part, ignore_errors=True)
+        with scratch_folder(self.workspace.raw, self.dataset_name) as part:
+            old = part.with_suffix(".old")
+            try:
+                yield part
+                if self.folder.exists():
+                    self.folder.rename(old)
+                part.rename(self.folder)
+            finally:
+                if old.exists() and not self.folder.exists():
+                    old.rename(self.folder)
         if old.exists():
             shutil.rmtree(old)

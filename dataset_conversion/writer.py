@@ -1,57 +1,49 @@
-"""From a selection of cases to a complete raw data set: look at all, decide, write, put in place."""
+"""From a selection of cases to a complete raw data set: look at all, decide, write, read back, put in place."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from medt_pipeline.core.cases import Case, write_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import write_json
 from medt_pipeline.core.images import read_image, write_png
-from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.parallel import ordered_map
 
-from .channels import CHANNEL_NAMES, ChannelDecision, decide_channels, to_channels
-from .duplicates import find_duplicates, groups_of
-from .inspection import Inspected, found_values, inspect, show_size, value_counts
-from .label_mapping import (
-    DeclaredLabel,
-    FoundValues,
-    LabelMapping,
-    decide_labels,
-    show_value,
-    to_values,
-)
-from .mask_reading import MaskReading, read_objects
-from .problems import Problems, some
+from .channels import CHANNEL_NAMES, to_channels
+from .contact_sheet import SheetCase, draw_contact_sheet
+from .decisions import Decisions, decide
+from .inspection import Inspected, inspect
+from .label_mapping import DeclaredLabel, to_values
+from .objects import CaseObjects, find_objects
+from .problems import Problems
 from .registry import Source
 from .sources import Selection, SourceCase
-from .summary import LabelLine, Summary
+from .summary import Summary, summarize
 from .target import Target
 
 CONVERSION_FILE = "medt_conversion.json"
-MANY_CLASSES = 9
-"""Labels kept as they are, background included; beyond, a note asks whether they are objects."""
+CONTACT_SHEET = "contact_sheet.png"
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """What was decided over the whole data set before a byte is written."""
+class WrittenCase:
+    """What became of a case: its files (None where there is none) and its objects."""
 
-    found: FoundValues
-    labels: LabelMapping
-    channels: ChannelDecision
-    groups: dict[str, str]
-    duplicates: tuple[str, ...]
+    image: Path
+    labels: Path | None
+    instances: Path | None
+    objects: CaseObjects
 
 
 def write_dataset(
     selection: Selection,
-    reading: MaskReading,
     declared: Sequence[DeclaredLabel],
     source: Source,
     target: Target,
@@ -59,84 +51,80 @@ def write_dataset(
 ) -> Summary:
     """Write `selection` as a raw data set into `target.folder`, which is complete or untouched afterwards.
 
+    Every picture is read back and compared with what was meant. With `target.check_only` nothing is written.
+
     Args:
         problems: what was wrong with names and folders already; told together with what is wrong in the pictures.
 
     Raises:
         UserError: any problem; nothing is written then.
     """
-    inspected = inspect(selection.cases, reading, problems)
+    inspected = inspect(selection.cases, problems)
     if not any(not case.test for case in selection.cases):
         problems.add("There is no training case left, so there is nothing to learn.")
-    decisions = _decide(inspected, declared, problems)
-    summary = _summarize(selection, inspected, decisions, reading, source, target)
+    decisions = decide(inspected, declared, problems)
+    if target.check_only:
+        return summarize(selection, inspected, decisions, source, target, {}, 0)
     with target.building() as folder:
-        for case in tqdm(selection.cases, desc="Writing", unit="image", disable=None):
-            _write_case(folder, case, reading, decisions)
-        _write_tables(folder, selection.cases, decisions, source, target)
-        write_json(folder / CONVERSION_FILE, summary.to_json())
+        write = partial(_write_case, folder, decisions)
+        cases = tqdm(selection.cases, desc="Writing", unit="image", disable=None)
+        written = {case.name: one for case, one in zip(cases, ordered_map(write, selection.cases), strict=True)}
+        maps = sum(one.instances is not None for one in written.values())
+        summary = summarize(selection, inspected, decisions, source, target, _areas(written.values()), maps)
+        _write_tables(folder, inspected, decisions, source, target)
+        write_png(folder / CONTACT_SHEET, _contact_sheet(written, decisions, target))
+        for name, content in {**selection.files, CONVERSION_FILE: summary.to_json()}.items():
+            write_json(folder / name, content)
     return summary
 
 
-def _decide(inspected: Sequence[Inspected], declared: Sequence[DeclaredLabel], problems: Problems) -> Decisions:
-    if not inspected:
-        problems.raise_if_any()
-    found = found_values(inspected, problems)
-    labels = channels = None
-    if found.counts:
-        with problems.collecting():
-            labels = decide_labels(found, declared)
-            _report_undeclared(labels, inspected, found, problems)
-    with problems.collecting():
-        channels = decide_channels([one.image for one in inspected])
-    problems.raise_if_any()
-    if labels is None or channels is None:
-        raise UserError("There is no mask at all, so there is nothing to learn.")
-    duplicates = find_duplicates(inspected)
-    told = tuple(duplicate.explain() for duplicate in duplicates)
-    return Decisions(found, labels, channels, groups_of(inspected, duplicates), told)
-
-
-def _report_undeclared(
-    labels: LabelMapping, inspected: Sequence[Inspected], found: FoundValues, problems: Problems
-) -> None:
-    for one in inspected:
-        if one.mask is None:
-            continue
-        unknown = labels.undeclared(value_counts(one.mask, found.coloured))
-        if unknown:
-            shown = [
-                f"{show_value(value, found.coloured)} ({pixels} pixels)" for value, pixels in sorted(unknown.items())
-            ]
-            palette = " (a palette file holds indices, not colours)" if one.mask.palette else ""
-            problems.add(f"{one.case.mask} holds values that --labels does not name: {some(shown, 6)}{palette}.")
-
-
-def _write_case(folder: Path, case: SourceCase, reading: MaskReading, decisions: Decisions) -> None:
+def _write_case(folder: Path, decisions: Decisions, case: SourceCase) -> WrittenCase:
     split = "Ts" if case.test else "Tr"
-    picture = to_channels(read_image(case.image), decisions.channels.rgb)
-    write_png(_in(folder, f"images{split}", f"{case.name}_0000.png"), picture)
+    picture = to_channels(case.image.read(), decisions.channels.rgb)
+    image = _write_checked(folder / f"images{split}" / f"{case.name}_0000.png", picture)
     if case.mask is None:
-        return
-    values = to_values(reading.read(case.mask), decisions.found.coloured)
-    write_png(_in(folder, f"labels{split}", f"{case.name}.png"), decisions.labels.apply(values))
-    if reading.instances:
-        write_png(_in(folder, f"instances{split}", f"{case.name}.png"), read_objects(case.mask))
+        return WrittenCase(image, None, None, CaseObjects())
+    mask = case.mask.read(picture.shape[:2])
+    labels = decisions.labels.apply(to_values(mask.values, decisions.found.coloured))
+    label_file = _write_checked(folder / f"labels{split}" / f"{case.name}.png", labels)
+    if mask.objects is None:
+        return WrittenCase(image, label_file, None, find_objects(labels))
+    objects = _narrow(mask.objects)
+    instances = _write_checked(folder / f"instances{split}" / f"{case.name}.png", objects)
+    return WrittenCase(image, label_file, instances, find_objects(labels, objects))
 
 
-def _in(folder: Path, part: str, name: str) -> Path:
-    (folder / part).mkdir(exist_ok=True)
-    return folder / part / name
+def _write_checked(file: Path, picture: np.ndarray) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    write_png(file, picture)
+    back = read_image(file)
+    if back.dtype != picture.dtype or not np.array_equal(back, picture):
+        raise UserError(f"{file.name} does not read back as it was written; check the disk and convert again.")
+    return file
+
+
+def _narrow(objects: np.ndarray) -> np.ndarray:
+    """Object numbers as uint8, or as uint16 where one is above 255."""
+    return objects.astype(np.uint8 if objects.max() <= np.iinfo(np.uint8).max else np.uint16)
+
+
+def _areas(written: Collection[WrittenCase]) -> dict[int, np.ndarray]:
+    """By label the pixels of all its objects, (n,)."""
+    labels = sorted({label for one in written for label in one.objects.areas})
+    return {
+        label: np.concatenate([one.objects.areas[label] for one in written if label in one.objects.areas])
+        for label in labels
+    }
 
 
 def _write_tables(
-    folder: Path, cases: Sequence[SourceCase], decisions: Decisions, source: Source, target: Target
+    folder: Path, inspected: Sequence[Inspected], decisions: Decisions, source: Source, target: Target
 ) -> None:
-    write_cases(folder, {case.name: _facts(case, decisions.groups[case.name]) for case in cases})
+    write_cases(folder, {one.case.name: _facts(one, decisions.groups[one.case.name]) for one in inspected})
     dataset = {
         "channel_names": CHANNEL_NAMES[decisions.channels.rgb],
         "labels": {name: label for label, name in enumerate(decisions.labels.names)},
-        "numTraining": sum(not case.test for case in cases),
+        "numTraining": sum(not one.case.test for one in inspected),
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
         "name": target.name,
@@ -148,85 +136,23 @@ def _write_tables(
     write_json(folder / "dataset.json", {key: value for key, value in dataset.items() if value != ""})
 
 
-def _facts(case: SourceCase, group: str) -> Case:
-    size = read_pixel_size(case.image)
-    return Case(group, case.image.name, case.mask.name if case.mask else None, (size.y_um, size.x_um) if size else None)
-
-
-def _summarize(
-    selection: Selection,
-    inspected: Sequence[Inspected],
-    decisions: Decisions,
-    reading: MaskReading,
-    source: Source,
-    target: Target,
-) -> Summary:
-    cases = selection.cases
-    sizes = Counter(show_size(one.image.size) for one in inspected)
-    return Summary(
-        dataset=target.dataset_name,
-        source=f"{source.key}: {source.title}",
-        terms=source.terms,
-        training_cases=sum(not case.test for case in cases),
-        test_cases=sum(case.test for case in cases),
-        test_masks=sum(case.test and case.mask is not None for case in cases),
-        sizes=dict(sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))),
-        channels=decisions.channels.rule,
-        channel_reason=decisions.channels.reason,
-        mask_reading=reading.explain(),
-        label_rule=decisions.labels.rule,
-        label_reason=decisions.labels.reason,
-        labels=_label_lines(decisions.labels, decisions.found),
-        empty_masks=sum(_is_empty(one, decisions) for one in inspected),
-        groups=len({decisions.groups[case.name] for case in cases if not case.test}),
-        group_rule=selection.group_rule,
-        duplicates=decisions.duplicates,
-        notes=(*selection.notes, *_further_notes(decisions, inspected, target)),
-        left_out=selection.left_out,
+def _facts(one: Inspected, group: str) -> Case:
+    case, size = one.case, one.image.pixel_size
+    masks = [file.name for file in case.mask.files] if case.mask else []
+    return Case(
+        group,
+        case.image.file.name,
+        masks[0] if masks else None,
+        (size.y_um, size.x_um) if size else None,
+        tuple(masks[1:]),
+        dict(case.facts),
     )
 
 
-def _label_lines(labels: LabelMapping, found: FoundValues) -> tuple[LabelLine, ...]:
-    total = sum(found.counts.values())
-    pixels: Counter[int] = Counter()
-    for value, number in found.counts.items():
-        pixels[labels.label_of[value]] += number
-    return tuple(
-        LabelLine(label, name, tuple(_with_palette(labels, found, label)), round(pixels[label] / total, 6))
-        for label, name in enumerate(labels.names)
-    )
-
-
-def _with_palette(labels: LabelMapping, found: FoundValues, label: int) -> list[str]:
-    values = sorted(value for value in labels.label_of if labels.label_of[value] == label)
-    colours = [f" ({found.palette[value]} in the palette)" if value in found.palette else "" for value in values]
-    return [show_value(value, found.coloured) + colour for value, colour in zip(values, colours, strict=True)]
-
-
-def _is_empty(one: Inspected, decisions: Decisions) -> bool:
-    if one.mask is None:
-        return False
-    return not any(decisions.labels.label_of[value] for value in value_counts(one.mask, decisions.found.coloured))
-
-
-def _further_notes(decisions: Decisions, inspected: Sequence[Inspected], target: Target) -> list[str]:
-    notes = []
-    absent = [name for name in decisions.labels.names[1:] if not _pixels_of(name, decisions)]
-    if absent:
-        notes.append(f"no mask holds {', '.join(absent)}")
-    if decisions.labels.rule == "labels" and len(decisions.labels.names) > MANY_CLASSES:
-        notes.append(f"{len(decisions.labels.names) - 1} classes are many; if they are object numbers, use --instances")
-    if len({one.image.dtype for one in inspected}) > 1:
-        notes.append("images of 8 and of 16 bits are mixed; each keeps its own")
-    both = {decisions.groups[one.case.name] for one in inspected if one.case.test}
-    both &= {decisions.groups[one.case.name] for one in inspected if not one.case.test}
-    if both:
-        notes.append(f"{len(both)} groups have training and test cases: {some(sorted(both))}")
-    if target.folder.exists():
-        notes.append("an older data set was replaced; what was preprocessed or trained from it is out of date")
-    return notes
-
-
-def _pixels_of(name: str, decisions: Decisions) -> int:
-    label = decisions.labels.names.index(name)
-    return sum(pixels for value, pixels in decisions.found.counts.items() if decisions.labels.label_of[value] == label)
+def _contact_sheet(written: Mapping[str, WrittenCase], decisions: Decisions, target: Target) -> np.ndarray:
+    cases = [
+        SheetCase(name, one.image, one.labels, one.instances, one.objects)
+        for name, one in sorted(written.items())
+        if one.labels is not None
+    ]
+    return draw_contact_sheet(target.dataset_name, cases, dict(enumerate(decisions.labels.names)))

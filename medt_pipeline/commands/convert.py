@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from medt_pipeline.commands._run import SUCCESS, add_common_options, make_parser, run
+from medt_pipeline.commands._run import SUCCESS, USER_MISTAKE, add_common_options, make_parser, run
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion import registry
 
-if TYPE_CHECKING:
-    from medt_pipeline.dataset_conversion.summary import Summary
-    from medt_pipeline.dataset_conversion.target import Target
-
-_LABELS_HELP = "what the mask values mean: name=value,… or name=#RRGGBB,…; any other value is an error"
-_GROUPS_HELP = "patients: a regular expression on the name, or a CSV file with the columns name, group"
+_TYPES = {"text": str, "number": int, "path": Path}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,58 +22,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "medt_convert folder --images photos --masks outlines -d 110 -n Mine",
     )
     parser.add_argument("--list", action="store_true", help="list the sources, their terms and how to get them")
-    parser.set_defaults(source=None)
+    parser.set_defaults(source=None, run=_convert)
     subparsers = parser.add_subparsers(metavar="SOURCE", title="sources (medt_convert SOURCE --help tells more)")
     for source in registry.SOURCES:
         _add_source(subparsers, source)
-    return run(parser, _convert, arguments)
+    _add_verify(subparsers)
+    return run(parser, lambda options: options.run(options), arguments)
 
 
 def _add_source(subparsers: argparse._SubParsersAction, source: registry.Source) -> None:
+    named = source.default_name
+    example = f"medt_convert {source.key} {source.example} -d 101" + ("" if named else " -n Mine")
     parser = subparsers.add_parser(
         source.key,
         help=f"{source.title}: {source.task}",
         description=f"Convert {source.title}.\nFiles: {source.obtain}.\nTerms: {source.terms}.",
-        epilog=f"Example:\n  {_example(source)}",
+        epilog=f"Example:\n  {example}",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(source=source)
-    if source.key == "folder":
-        _add_folder_options(parser)
-    else:
-        parser.add_argument("folder", type=Path, metavar="SRC", help="the folder with the files")
-    named = source.default_name
+    _add_options(parser, source)
     parser.add_argument(
         "-d", "--dataset-id", type=int, required=True, metavar="ID", help="number of the data set, 1 to 999"
     )
     name_help = f"its name; default: {named}" if named else "its name: letters, digits, - and _"
     parser.add_argument("-n", "--name", default=named, required=named is None, metavar="NAME", help=name_help)
-    parser.add_argument(
-        "--skip-unpaired", action="store_true", help="leave out images without mask and masks without image"
-    )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of this id and name")
+    parser.add_argument("--check", action="store_true", help="only look and tell; write nothing")
     add_common_options(parser, inherited=True)
 
 
-def _add_folder_options(parser: argparse.ArgumentParser) -> None:
+def _add_options(parser: argparse.ArgumentParser, source: registry.Source) -> None:
+    excluding: dict[str, Any] = {}
+    for option in (*source.inputs, *source.options):
+        if option.excludes and option.excludes not in excluding:
+            excluding[option.excludes] = parser.add_mutually_exclusive_group()
+        place = excluding.get(option.excludes, parser)
+        if option.kind == "switch":
+            place.add_argument(option.flag, action="store_true", help=option.help)
+            continue
+        default = f" (default: {option.choices[0]})" if option.choices else ""
+        settings: dict[str, Any] = {"type": _TYPES[option.kind], "help": option.help + default}
+        if option.choices:
+            settings |= {"choices": option.choices, "default": option.choices[0]}
+        if option.metavar:
+            settings["metavar"] = option.metavar
+        if option.flag.startswith("-"):
+            settings["required"] = option.required
+            place.add_argument(option.flag, **settings)
+        else:
+            place.add_argument(option.keyword, **settings | {"metavar": option.flag})
+
+
+def _add_verify(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "verify",
+        help="check a raw data set, also one that was not made here",
+        description="Check every file of a raw data set and tell all problems; exit status 2 if there are any.",
+        epilog="Example:\n  medt_convert verify -d 101",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_verify)
     parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="folder of images: png, bmp, tif, jpg"
+        "-d", "--dataset-id", type=int, required=True, metavar="ID", help="number of the data set, 1 to 999"
     )
-    parser.add_argument("--masks", type=Path, required=True, metavar="DIR", help="folder of masks: png, bmp, tif")
-    parser.add_argument("--labels", metavar="NAME=VALUE,…", help=_LABELS_HELP)
-    parser.add_argument("--groups", metavar="REGEX|CSV", help=_GROUPS_HELP)
-    masks = parser.add_mutually_exclusive_group()
-    masks.add_argument(
-        "--threshold", type=int, metavar="N", help="mask values above N are foreground, all others background"
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended: 0/255 masks, missing _0000, numTraining"
     )
-    masks.add_argument("--instances", action="store_true", help="every nonzero mask value is one object of one class")
+    add_common_options(parser, inherited=True)
 
 
-def _example(source: registry.Source) -> str:
-    if source.key == "folder":
-        return 'medt_convert folder --images images --masks masks -d 110 -n Mine --groups "^(P[0-9]+)_"'
-    return f"medt_convert {source.key} SRC -d 101" + ("" if source.default_name else " -n Name")
+def _verify(options: argparse.Namespace) -> int:
+    from medt_pipeline.dataset_conversion.verification import fix, verify
+
+    workspace = Workspace.locate(options.workspace)
+    raw = workspace.raw / workspace.dataset_name(options.dataset_id)
+    verification = verify(raw)
+    if options.fix and verification.fixable:
+        print(verification.to_text())
+        print(f"Mended: {fix(verification)} of {len(verification.findings)}. What remains:")
+        verification = verify(raw)
+    print(verification.to_text())
+    if verification.fixable:
+        command = f"medt_convert verify -d {options.dataset_id}{_workspace_option(options)} --fix"
+        print(f"{len(verification.fixable)} of these can be mended: {command}")
+    return USER_MISTAKE if verification.findings else SUCCESS
+
+
+def _workspace_option(options: argparse.Namespace) -> str:
+    return f" --workspace {options.workspace}" if options.workspace else ""
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -90,21 +123,14 @@ def _convert(options: argparse.Namespace) -> int:
         raise UserError(f"Please name a source: {', '.join(source.key for source in registry.SOURCES)}.")
     from medt_pipeline.dataset_conversion.target import Target
 
-    target = Target(Workspace.locate(options.workspace), options.dataset_id, options.name, options.overwrite)
-    summary = _call(options, target)
+    workspace = Workspace.locate(options.workspace)
+    target = Target(workspace, options.dataset_id, options.name, options.overwrite, options.check)
+    summary = registry.convert(options.source, target, vars(options))
     print(summary.to_text())
+    if options.check:
+        print("Only checked; nothing was written.")
+        return SUCCESS
     print(f"  written to  {target.folder}")
-    workspace = f" --workspace {options.workspace}" if options.workspace else ""
-    print(f"Next: medt_plan_and_preprocess -d {options.dataset_id}{workspace}")
+    print(f"  look at     {target.folder / 'contact_sheet.png'}")
+    print(f"Next: medt_plan_and_preprocess -d {options.dataset_id}{_workspace_option(options)}")
     return SUCCESS
-
-
-def _call(options: argparse.Namespace, target: Target) -> Summary:
-    if options.source.key != "folder":
-        module = import_module(f"medt_pipeline.dataset_conversion.{options.source.module}")
-        summary: Summary = module.convert(options.folder, target, options.skip_unpaired)
-        return summary
-    from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
-
-    facts = FolderOptions(options.labels, options.groups, options.threshold, options.instances, options.skip_unpaired)
-    return convert(options.images, options.masks, target, facts)

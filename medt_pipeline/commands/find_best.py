@@ -53,6 +53,9 @@ def _table(best: BestRecipe) -> str:
     if len(best.ranking) > MOST_SHOWN:
         lines.append(f"  and {len(best.ranking) - MOST_SHOWN} more in {best.file.name}")
     lines.append(f"* is taken. {best.content['rule']}")
+    for one in best.content["postprocessing_trials"]:
+        if one["taken"]:
+            lines.append(f"Post-processing of {one['label']}: {one['step']} (gain {one['gain']:.4f}).")
     if quality is not None:
         found = f"off by {quality['error']:.3f} on average, correlation with the true one {quality['correlation']:.2f}"
         lines.append(f"Estimated Dice of a mask: {found}.")

@@ -40,9 +40,9 @@ def _predict(options: argparse.Namespace) -> int:
     list_inputs(options.input)  # before anything slow is loaded
     workspace = Workspace.locate(options.workspace).activate()
 
+    from medt_pipeline.core.overlays import draw_overlay
     from medt_pipeline.inference.models import find_ensemble
     from medt_pipeline.inference.predict import PredictionOptions, predict_images
-    from medt_pipeline.report.overlays import draw_overlay
     from medt_pipeline.training.device import choose_device
     from medt_pipeline.training.run import parse_fold
 

@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="configuration in the plans, several with cv (default: 2d)",
     )
     parser.add_argument(
-        "--architecture", default="MedT", metavar="NAME", help="MedT (default), LoGo, GatedAxialUNet, AxialUNet, UNet"
+        "--architecture",
+        metavar="NAME",
+        help="another network: MedT (as published), LoGo, GatedAxialUNet, AxialUNet, UNet",
     )
     parser.add_argument("--epochs", type=_positive, metavar="N", help="instead of the plan's number of epochs")
     parser.add_argument(
@@ -78,15 +80,16 @@ def _seconds(text: str) -> float:
 
 def _train(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
-    from medt_pipeline.planning.architectures import configuration_name
     from medt_pipeline.training.cross_validation import cross_validate
     from medt_pipeline.training.device import choose_device
-    from medt_pipeline.training.run import TrainingOptions, parse_fold, train_fold
+    from medt_pipeline.training.run import TrainingOptions, parse_fold, planned_configuration, train_fold
 
     cross_validation = options.fold.lower() == "cv"
     _require_fitting(options, cross_validation)
-    names = [configuration_name(one, options.architecture) for one in options.configuration]
     workspace = Workspace.locate(options.workspace).activate()
+    names = options.configuration
+    if options.architecture is not None:
+        names = [planned_configuration(workspace, options.dataset, one, options.architecture) for one in names]
     device = choose_device(options.device)
     settings = TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ class Case:
         mask: file name of the source mask, None for test cases without one.
         pixel_size_um: height and width of a pixel of the source in micrometres, None where its file does not tell; the
             PNG files that are written hold none.
+        more_masks: file names of the masks that were united with `mask`.
+        facts: what the source knows of the case, such as {"grade": "malignant"}.
     """
 
     group: str
     image: str
     mask: str | None = None
     pixel_size_um: tuple[float, float] | None = None
+    more_masks: tuple[str, ...] = ()
+    facts: Mapping[str, str | float] = field(default_factory=dict)
 
 
 def write_cases(raw_folder: Path, cases: dict[str, Case]) -> None:
@@ -53,12 +57,14 @@ def read_cases(raw_folder: Path) -> dict[str, Case]:
 
 
 def _to_json(case: Case) -> dict[str, Any]:
-    facts = asdict(case)
-    if facts["pixel_size_um"] is None:
-        del facts["pixel_size_um"]
-    return facts
+    known = asdict(case)
+    return {key: value for key, value in known.items() if key in ("group", "image", "mask") or value}
 
 
 def _from_json(facts: Mapping[str, Any]) -> Case:
     size = facts.get("pixel_size_um")
-    return Case(**{**facts, "pixel_size_um": None if size is None else (float(size[0]), float(size[1]))})
+    restored = {
+        "pixel_size_um": None if size is None else (float(size[0]), float(size[1])),
+        "more_masks": tuple(facts.get("more_masks", ())),
+    }
+    return Case(**{**facts, **restored})

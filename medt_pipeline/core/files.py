@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from medt_pipeline.core.errors import UserError
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any exception.
 
-    The temporary name keeps the suffix of `target`, because image libraries choose the format by it.
+    The temporary name ends as `target`, because image libraries choose the format by it.
     """
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    temporary = target.with_name(f".{os.getpid()}.part.{target.name}")
     try:
         yield temporary
         temporary.replace(target)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(target: Path, text: str) -> None:
@@ -75,3 +77,23 @@ def make_folder(folder: Path) -> Path:
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder} cannot be made: a file is in the way; name another folder.") from None
     return folder
+
+
+@contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a new empty hidden folder in `parent`; delete it at the end, and with it the parents it needed, if empty.
+
+    Raises:
+        UserError: a file is in the way of `parent`.
+    """
+    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    scratch = make_folder(parent) / f".{name}.{os.getpid()}.part"
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in made:
+            # one that holds what was made in the scratch folder and moved out of it stays
+            with suppress(OSError):
+                folder.rmdir()

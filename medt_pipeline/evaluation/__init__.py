@@ -1,19 +1,21 @@
 """Scores of masks against ground truth."""
 
-from medt_pipeline.evaluation.folder import ClassScores, FolderScores, ImageScores, evaluate_folder
-from medt_pipeline.evaluation.metrics import Counts, Scores, all_scores, count_pixels, dice, iou, precision, recall
+from medt_pipeline.evaluation.folder import FolderScores, Setting, evaluate_folder
+from medt_pipeline.evaluation.image_scores import ImagePair, ImageScores, Wanted, score_image
+from medt_pipeline.evaluation.options import EvaluationOptions, Tolerance
+from medt_pipeline.evaluation.scores import Scores
+from medt_pipeline.evaluation.summary import ClassScores
 
 __all__ = [
     "ClassScores",
-    "Counts",
+    "EvaluationOptions",
     "FolderScores",
+    "ImagePair",
     "ImageScores",
     "Scores",
-    "all_scores",
-    "count_pixels",
-    "dice",
+    "Setting",
+    "Tolerance",
+    "Wanted",
     "evaluate_folder",
-    "iou",
-    "precision",
-    "recall",
+    "score_image",
 ]

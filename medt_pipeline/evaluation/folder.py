@@ -2,57 +2,50 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.evaluation.label_maps import find_label_maps, read_label_map
+from medt_pipeline.evaluation.image_scores import ImagePair, ImageScores, Wanted, score_image
+from medt_pipeline.evaluation.label_maps import find_label_maps, read_label_map, values_in
 from medt_pipeline.evaluation.labels import Labels, declared_labels, found_labels, make_labels
-from medt_pipeline.evaluation.metrics import (
-    Case,
-    Counts,
-    Scores,
-    add_counts,
-    all_scores,
-    count_pixels,
-    empty_case,
-    mean_scores,
-)
+from medt_pipeline.evaluation.options import DEFAULT, EvaluationOptions, Tolerance, Unit
+from medt_pipeline.evaluation.scores import OBJECT_SCORES, PIXEL_SCORES, SURFACE_SCORES, Scores
+from medt_pipeline.evaluation.summary import ClassScores, OverClasses, summarise
+from medt_pipeline.evaluation.surroundings import Surroundings, look_around, tolerance_of
 
 NAMES_IN_MESSAGES = 5
+MOST_THREADS = 16
 
 
 @dataclass(frozen=True)
-class ImageScores:
-    """One class in one image."""
-
-    image: str
-    label: str
-    counts: Counts
-    scores: Scores
-    case: Case
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """One class over all scored images.
+class Setting:
+    """By which measures a folder was scored.
 
     Attributes:
-        mean: means over images. Dice and IoU leave out the images of case "neither", precision those and the misses,
-            recall those and the false alarms.
-        pooled: scores of `counts`, the pixels of all images summed.
-        cases: number of images by case; they add up to the number of images.
+        scores: names of the scores that were asked for, in the order of `Scores`.
+        unit: of distances.
+        tolerance: of the surface Dice.
+        groups: number of groups (patients) over which intervals are taken.
+        groups_from: where they come from.
+        objects: what objects are; None where they are not scored.
+        without_objects: why they are not scored; "" where they are or nobody asked.
+        published_size: height and width of the published protocol; None where it was not asked for.
     """
 
-    label: str
-    value: int
-    mean: Scores
-    pooled: Scores
-    counts: Counts
-    cases: dict[Case, int]
+    scores: tuple[str, ...]
+    unit: Unit
+    tolerance: Tolerance
+    groups: int
+    groups_from: str
+    objects: str | None
+    without_objects: str
+    published_size: int | None
 
 
 @dataclass(frozen=True)
@@ -60,10 +53,10 @@ class FolderScores:
     """All scores of a folder.
 
     Attributes:
+        setting: what was scored, and how.
         images: one entry an image and class, in the order of names, then of label values.
         classes: one entry a class, background left out.
-        mean: mean over the classes of their `mean`; classes without a defined score are left out.
-        pooled: mean over the classes of their `pooled`.
+        over_classes: means over the classes with their intervals; classes without a defined score are left out.
         missing: references without a prediction, which no score contains.
         without_reference: predictions that nothing could be compared with.
     """
@@ -71,12 +64,22 @@ class FolderScores:
     reference: Path
     predictions: Path
     labels: Labels
+    setting: Setting
     images: tuple[ImageScores, ...]
     classes: tuple[ClassScores, ...]
-    mean: Scores
-    pooled: Scores
+    over_classes: OverClasses
     missing: tuple[str, ...]
     without_reference: tuple[str, ...]
+
+    @property
+    def mean(self) -> Scores:
+        """Mean over the classes of their means over images."""
+        return self.over_classes.mean
+
+    @property
+    def pooled(self) -> Scores:
+        """Mean over the classes of their pooled scores."""
+        return self.over_classes.pooled
 
     @property
     def image_names(self) -> list[str]:
@@ -97,6 +100,8 @@ def evaluate_folder(
     labels: dict[str, int] | None = None,
     allow_missing: bool = False,
     only: Collection[str] | None = None,
+    options: EvaluationOptions = DEFAULT,
+    dataset_folder: Path | None = None,
 ) -> FolderScores:
     """Score every reference against the prediction of the same stem; the endings may differ.
 
@@ -107,28 +112,65 @@ def evaluate_folder(
             `reference` or above it, else every value found.
         allow_missing: leave references without a prediction out of the scores and list them, instead of refusing.
         only: names of the images to score, as if the folders held no others; None: all.
+        options: what to score, and how.
+        dataset_folder: raw data set with medt_cases.json (patients, sizes of pixels) and instance maps; None: the
+            folder that holds `reference`.
 
     Raises:
         UserError: a folder is missing or empty; references lack predictions; sizes differ; values are not declared;
-            or what `read_label_map` refuses.
+            or what `read_label_map` and `look_around` refuse.
     """
     if reference.resolve() == predictions.resolve():
         raise UserError(f"{reference} was given as reference and as predictions; it would score 1 against itself.")
     pairing = _pair(reference, predictions, allow_missing, only)
     known = make_labels(labels, "--labels") if labels is not None else declared_labels(reference, predictions)
     known = known or _labels_in(pairing)
-    rows = [row for name, pair in pairing.pairs.items() for row in _score_image(name, pair, known)]
-    classes = tuple(_summarise(rows, label, value) for label, value in known.foreground.items())
+    around = look_around(pairing.pairs, reference, predictions, options, dataset_folder)
+    rows = _score_all(pairing, known, around, options)
+    classes, over_classes = summarise(rows, known.foreground)
     return FolderScores(
         reference=reference,
         predictions=predictions,
         labels=known,
+        setting=_setting(around, options),
         images=tuple(rows),
         classes=classes,
-        mean=mean_scores(one.mean for one in classes),
-        pooled=mean_scores(one.pooled for one in classes),
+        over_classes=over_classes,
         missing=pairing.missing,
         without_reference=pairing.without_reference,
+    )
+
+
+def _score_all(
+    pairing: _Pairing, labels: Labels, around: Surroundings, options: EvaluationOptions
+) -> list[ImageScores]:
+    """Rows of all images; reading, trees and counting leave Python's lock most of the time, so threads do."""
+
+    def score(name: str) -> list[ImageScores]:
+        spacing = around.spacing[name]
+        tolerance = tolerance_of(options.tolerance, around.unit, spacing) if options.surface else None
+        wanted = Wanted(tolerance, around.objects_from is not None, options.published_size)
+        return score_image(_read_pair(name, pairing, labels, around), labels, wanted)
+
+    threads = options.threads or min(os.cpu_count() or 1, MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        return [row for rows in pool.map(score, pairing.pairs) for row in rows]
+
+
+def _setting(around: Surroundings, options: EvaluationOptions) -> Setting:
+    return Setting(
+        scores=(
+            *PIXEL_SCORES,
+            *(SURFACE_SCORES if options.surface else ()),
+            *(OBJECT_SCORES if around.objects_from is not None else ()),
+        ),
+        unit=around.unit,
+        tolerance=options.tolerance,
+        groups=len(set(around.groups.values())),
+        groups_from=around.groups_from,
+        objects=around.objects_from,
+        without_objects=around.without_objects,
+        published_size=options.published_size,
     )
 
 
@@ -162,30 +204,36 @@ def _labels_in(pairing: _Pairing) -> Labels:
     values: tuple[set[int], set[int]] = (set(), set())
     for pair in pairing.pairs.values():
         for seen, path in zip(values, pair, strict=True):
-            seen.update(np.unique(read_label_map(path)).tolist())
+            seen.update(values_in(read_label_map(path)))
     return found_labels(*values)
 
 
-def _score_image(name: str, pair: tuple[Path, Path], labels: Labels) -> list[ImageScores]:
-    reference, prediction = (_read_declared(path, labels) for path in pair)
-    if reference.shape != prediction.shape:
+def _read_pair(name: str, pairing: _Pairing, labels: Labels, around: Surroundings) -> ImagePair:
+    paths = pairing.pairs[name]
+    reference, prediction = (_read_declared(path, labels) for path in paths)
+    _require_size(reference, paths[0], prediction, paths[1])
+    objects: list[np.ndarray | None] = []
+    for maps in (around.reference_objects, around.predicted_objects):
+        one = None if maps is None else read_label_map(maps[name])
+        if maps is not None and one is not None:
+            _require_size(reference, paths[0], one, maps[name])
+            if one.min() < 0:
+                raise UserError(f"{maps[name]} holds negative numbers; objects are numbered from 1, and 0 is none.")
+        objects.append(one)
+    return ImagePair(name, around.groups[name], reference, prediction, around.spacing[name], *objects)
+
+
+def _require_size(reference: np.ndarray, reference_file: Path, other: np.ndarray, other_file: Path) -> None:
+    if reference.shape != other.shape:
         raise UserError(
-            f"{pair[0]} has {_size(reference)} pixels but {pair[1]} has {_size(prediction)}; "
+            f"{reference_file} has {_size(reference)} pixels but {other_file} has {_size(other)}; "
             "score at the size of the reference."
         )
-    if labels.ignore is not None:
-        scored = reference != labels.ignore
-        reference, prediction = reference[scored], prediction[scored]
-    rows = []
-    for label, value in labels.foreground.items():
-        counts = count_pixels(reference, prediction, value)
-        rows.append(ImageScores(name, label, counts, all_scores(counts), empty_case(counts)))
-    return rows
 
 
 def _read_declared(path: Path, labels: Labels) -> np.ndarray:
     label_map = read_label_map(path)
-    unknown = labels.unknown(np.unique(label_map).tolist())
+    unknown = labels.unknown(values_in(label_map))
     if unknown:
         values = list_names(tuple(str(value) for value in unknown))
         raise UserError(
@@ -197,12 +245,3 @@ def _read_declared(path: Path, labels: Labels) -> np.ndarray:
 
 def _size(label_map: np.ndarray) -> str:
     return f"{label_map.shape[0]} × {label_map.shape[1]}"
-
-
-def _summarise(rows: list[ImageScores], label: str, value: int) -> ClassScores:
-    own = [row for row in rows if row.label == label]
-    counts = add_counts(row.counts for row in own)
-    cases: dict[Case, int] = {"both": 0, "neither": 0, "false alarm": 0, "miss": 0}
-    for row in own:
-        cases[row.case] += 1
-    return ClassScores(label, value, mean_scores(row.scores for row in own), all_scores(counts), counts, cases)

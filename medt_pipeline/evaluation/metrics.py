@@ -27,21 +27,12 @@ Case = Literal["both", "neither", "false alarm", "miss"]
 
 
 class Counts(NamedTuple):
-    """Numbers of pixels: true positive, false positive, false negative, true negative."""
+    """Numbers of pixels: true positive, false positive, false negative, true negative; arrays for several at once."""
 
     tp: int
     fp: int
     fn: int
     tn: int
-
-
-class Scores(NamedTuple):
-    """The four scores, each in [0, 1] or NaN."""
-
-    dice: float
-    iou: float
-    precision: float
-    recall: float
 
 
 def count_pixels(reference: np.ndarray, prediction: np.ndarray, label: int) -> Counts:
@@ -91,24 +82,12 @@ def recall(counts: Counts) -> float:
     return ratio(counts.tp, counts.tp + counts.fn)
 
 
-def all_scores(counts: Counts) -> Scores:
-    """Every score of this module."""
-    return Scores(dice(counts), iou(counts), precision(counts), recall(counts))
-
-
 def empty_case(counts: Counts) -> Case:
     """Which row of the module's table these counts fall into."""
     in_reference, in_prediction = counts.tp + counts.fn > 0, counts.tp + counts.fp > 0
     if in_reference:
         return "both" if in_prediction else "miss"
     return "false alarm" if in_prediction else "neither"
-
-
-def mean_scores(scores: Iterable[Scores]) -> Scores:
-    """Mean of each score over its defined values; NaN where no value is defined."""
-    columns = np.array([*scores], dtype=float).reshape(-1, len(Scores._fields)).T
-    defined = [column[~np.isnan(column)] for column in columns]
-    return Scores(*(float(values.mean()) if values.size else float("nan") for values in defined))
 
 
 def ratio(part: Any, whole: Any) -> Any:

@@ -22,6 +22,7 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from skimage.segmentation import relabel_sequential
 
 from medt_pipeline.evaluation.metrics import ratio
 from medt_pipeline.evaluation.object_distances import ObjectPixels, hausdorff_to_partners
@@ -119,7 +120,7 @@ def sum_objects(
     """
     if reference.shape != prediction.shape:
         raise ValueError(f"reference has the shape {reference.shape}, prediction {prediction.shape}")
-    reference, prediction = _renumbered(reference), _renumbered(prediction)
+    reference, prediction = (relabel_sequential(instances)[0] for instances in (reference, prediction))
     overlaps = find_overlaps(reference, prediction)
     matches = overlaps.iou > MATCHED
     return ObjectSums(
@@ -162,7 +163,7 @@ def object_hausdorff(sums: ObjectSums) -> float:
     """The contest's object Hausdorff: ½ [Σ γᵢ H(Gᵢ, S*(Gᵢ)) + Σ σⱼ H(G*(Sⱼ), Sⱼ)], weights as in `object_dice`.
 
     H is the Hausdorff distance between the pixels of two objects; where nothing overlaps, * is the object with the
-    smallest H. NaN if one side has no object (the contest's program fails there).
+    smallest H. NaN if one side has no object.
     """
     of_reference = ratio(sums.reference_hausdorff, sums.reference_measured)
     return (of_reference + ratio(sums.predicted_hausdorff, sums.predicted_measured)) / 2
@@ -203,12 +204,6 @@ def find_overlaps(reference: np.ndarray, prediction: np.ndarray) -> Overlaps:
     width = len(areas[1]) + 1
     pairs, counts = np.unique(reference[both].astype(np.int64) * width + prediction[both], return_counts=True)
     return Overlaps(areas[0], areas[1], pairs // width - 1, pairs % width - 1, counts)
-
-
-def _renumbered(instances: np.ndarray) -> np.ndarray:
-    """The same objects, numbered 1, 2, … in the order of their numbers."""
-    numbers, inverse = np.unique(instances, return_inverse=True)
-    return inverse.reshape(instances.shape) + int(not (numbers == 0).any())
 
 
 def _partners(own: np.ndarray, other: np.ndarray, worth: np.ndarray, count: int) -> np.ndarray:

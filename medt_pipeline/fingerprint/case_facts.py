@@ -10,10 +10,10 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import read_mask
+from medt_pipeline.core.levels import to_levels
+from medt_pipeline.core.near_duplicates import thumbnail
 from medt_pipeline.core.pixel_size import PixelSize, from_spacing_mm, pixel_size, read_pixel_size
 from medt_pipeline.fingerprint.intensity import IntensityFacts, measure_intensity
-from medt_pipeline.fingerprint.levels import to_levels
-from medt_pipeline.fingerprint.near_duplicates import thumbnail
 from medt_pipeline.fingerprint.objects import ObjectFacts, measure_objects
 from medt_pipeline.fingerprint.sizes import SizeFacts, coloured_mask, measure_size
 from medt_pipeline.fingerprint.stain import StainFacts, measure_stain

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medt_pipeline.fingerprint.levels import Levels
+from medt_pipeline.core.levels import Levels
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medt_pipeline.core.near_duplicates import SimilarPair, connected_groups, members_of, similar_pairs
 from medt_pipeline.fingerprint.case_facts import MeasuredCase
-from medt_pipeline.fingerprint.near_duplicates import SimilarPair, connected_groups, members_of, similar_pairs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medt_pipeline.fingerprint.levels import Levels
+from medt_pipeline.core.levels import Levels
 
 COLOUR_TOLERANCE = 16
 """Levels of 255 by which channels of a gray pixel may differ: what JPEG makes of equal channels."""

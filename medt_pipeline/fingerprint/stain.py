@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medt_pipeline.fingerprint.levels import block_means
+from medt_pipeline.core.levels import block_means
 
 TISSUE_DENSITY = 0.15
 """Optical density (decadic), mean of the channels, from which a pixel counts as stained. Macenko et al. ask for their β

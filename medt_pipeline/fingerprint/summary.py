@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from medt_pipeline.core.near_duplicates import SimilarPair
 from medt_pipeline.fingerprint.case_facts import CaseFacts, MeasuredCase
-from medt_pipeline.fingerprint.near_duplicates import SimilarPair
 from medt_pipeline.fingerprint.plain import to_plain
 from medt_pipeline.fingerprint.set_groups import GroupSummary, summarise_groups
 from medt_pipeline.fingerprint.set_images import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from medt_pipeline.fingerprint.levels import block_means
+from medt_pipeline.core.levels import block_means
 from medt_pipeline.fingerprint.objects import EIGHT_CONNECTED
 
 SECTOR_SIDE = 256

@@ -15,6 +15,10 @@ from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.evaluation.folder import FolderScores, evaluate_folder
+from medt_pipeline.evaluation.held_out import CaseSource, HeldOutCase
+from medt_pipeline.evaluation.labels import make_labels
+from medt_pipeline.evaluation.options import EvaluationOptions
+from medt_pipeline.evaluation.postprocessing_learning import LearnedPostProcessing, learn_postprocessing
 from medt_pipeline.evaluation.quality import Quality, calibrate, expected_dice
 from medt_pipeline.evaluation.selection import (
     SURE,
@@ -33,7 +37,8 @@ from medt_pipeline.evaluation.statistics import Interval, interval, resampled_me
 from medt_pipeline.evaluation.tables import write_scores
 from medt_pipeline.evaluation.uncertainty import as_picture, entropy
 from medt_pipeline.inference.out_of_fold import OutOfFold, open_out_of_fold
-from medt_pipeline.inference.recipe import FORMAT, QUALITY_TABLE, RECIPE_FILE, Member, Recipe
+from medt_pipeline.inference.recipe import FORMAT, QUALITY_TABLE, RECIPE_FILE, Member, Recipe, objects_of
+from medt_pipeline.postprocessing.recipe import PostProcessing, apply
 from medt_pipeline.training.run import fold_folder
 
 OUT_OF_FOLD = "out_of_fold"
@@ -78,7 +83,8 @@ def find_best(dataset_id: int, workspace: Workspace, quiet: bool = False) -> Bes
     chosen = choose(ranking)
     candidate, gain = _with_weights(held_out, chosen.candidate, quiet)
     folder = workspace.results / name
-    quality, scores = _write_masks(held_out, candidate, folder / OUT_OF_FOLD, quiet)
+    learned = _learn_postprocessing(held_out, candidate)
+    quality, scores = _write_masks(held_out, candidate, learned.recipe, folder / OUT_OF_FOLD, quiet)
     members = tuple(
         Member(
             fold_folder(workspace, name, member, 0).parent.name,
@@ -91,9 +97,10 @@ def find_best(dataset_id: int, workspace: Workspace, quiet: bool = False) -> Bes
     content = {
         "format": FORMAT,
         "dataset": name,
-        **Recipe(members, quality).to_json(),
+        **Recipe(members, learned.recipe, quality).to_json(),
         "weights": "equal" if len(set(candidate.weights)) == 1 else "learned",
         "weights_gain": gain,
+        "postprocessing_trials": [vars(one) for one in learned.trials],
         "score": scores,
         "ranking": [_as_record(one) for one in ranking],
         "rule": f"The cheapest candidate that the best one does not beat in {SURE:.0%} of the resamples of patients.",
@@ -124,23 +131,47 @@ def _with_weights(held_out: OutOfFold, candidate: Candidate, quiet: bool) -> tup
     return chosen, _interval_record(gain.value, gain.interval)
 
 
+def _learn_postprocessing(held_out: OutOfFold, candidate: Candidate) -> LearnedPostProcessing:
+    """What helps the masks of held-out cases; the splitting of objects too where the truth of these is known."""
+
+    def source(case: str) -> CaseSource:
+        def load() -> HeldOutCase:
+            mean = average(held_out.probabilities(case, candidate.members), candidate)
+            return HeldOutCase(held_out.reference(case), None, mean, held_out.instances(case))
+
+        return CaseSource(held_out.group_of[case], load)
+
+    labels = make_labels(held_out.dataset_json["labels"], "dataset.json")
+    return learn_postprocessing([source(case) for case in held_out.cases], labels, held_out.has_instances)
+
+
 def _write_masks(
-    held_out: OutOfFold, candidate: Candidate, folder: Path, quiet: bool
+    held_out: OutOfFold, candidate: Candidate, recipe: PostProcessing, folder: Path, quiet: bool
 ) -> tuple[Quality | None, dict[str, Any]]:
     """Write mask and uncertainty of each held-out case, score them, and calibrate the estimate of their quality.
 
     Returns:
         The calibration, and the scores with intervals.
     """
-    make_folder(folder / "uncertainty")
+    for name in ("uncertainty", *(["instances"] if held_out.has_instances else [])):
+        make_folder(folder / name)
     expected = []
     for case in progress(held_out.cases, "Write masks", len(held_out.cases), "case", quiet):
         mean = average(held_out.probabilities(case, candidate.members), candidate)
-        labels = mean.argmax(0).astype(np.uint8)
+        labels = apply(recipe, mean.argmax(0), mean).astype(np.uint8)
         write_png(folder / f"{case}.png", labels)
+        if held_out.has_instances:
+            write_png(folder / "instances" / f"{case}.png", objects_of(recipe, labels, len(mean)))
         write_png(folder / "uncertainty" / f"{case}.png", as_picture(entropy(mean)))
         expected.append(expected_dice(mean, labels))
-    scores = evaluate_folder(held_out.references, folder, held_out.dataset_json["labels"], only=held_out.cases)
+    scores = evaluate_folder(
+        held_out.references,
+        folder,
+        held_out.dataset_json["labels"],
+        only=held_out.cases,
+        options=EvaluationOptions(groups=held_out.group_of),
+        dataset_folder=held_out.raw,
+    )
     write_scores(scores, folder)
     by_class = {one.label: _of_class(scores, one.label, held_out.cases) for one in scores.classes}
     true = mean_of_classes(np.stack([values[:, 0] for values in by_class.values()], axis=1))

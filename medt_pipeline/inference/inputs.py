@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.images import IMAGE_ENDINGS, list_images, read_image
+from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, read_image, stem_of
 
 SPACING_WITHOUT_UNIT = (999.0, 1.0, 1.0)
 """What nnU-Net's reader of natural images says of every image."""
@@ -22,7 +22,7 @@ def list_inputs(source: Path) -> list[Path]:
     if not source.exists():
         raise UserError(f"{source} does not exist; check the spelling.")
     if source.is_file():
-        if source.suffix.lower() not in IMAGE_ENDINGS:
+        if ending_of(source) not in IMAGE_ENDINGS:
             raise UserError(f"{source} does not end in any of {', '.join(IMAGE_ENDINGS)}.")
         return [source]
     images = list_images(source)
@@ -33,9 +33,9 @@ def list_inputs(source: Path) -> list[Path]:
         )
     by_name: dict[str, Path] = {}
     for image in images:
-        other = by_name.setdefault(image.stem, image)
+        other = by_name.setdefault(stem_of(image), image)
         if other is not image:
-            raise UserError(f"{other.name} and {image.name} would both get the mask {image.stem}.png; rename one.")
+            raise UserError(f"{other.name} and {image.name} would both get the mask {stem_of(image)}.png; rename one.")
     return images
 
 

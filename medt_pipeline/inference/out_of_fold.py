@@ -14,7 +14,7 @@ from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
-from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.planning.run import INSTANCES_FOLDER, SPLITS_FILE
 from medt_pipeline.training.run import MANIFEST, fold_folder, is_scored
 
 
@@ -29,6 +29,7 @@ class OutOfFold:
         group_of: patient of each case.
         folders: by configuration and fold, the folder of the validation.
         references: folder of the label maps.
+        raw: folder of the raw data set, with sizes of pixels and instance maps; None where it is not here.
         seconds: median seconds an image by configuration, for one network.
         left_out: sentences on configurations that are not complete.
     """
@@ -39,6 +40,7 @@ class OutOfFold:
     group_of: dict[str, str]
     folders: dict[str, tuple[Path, ...]]
     references: Path
+    raw: Path | None
     seconds: dict[str, float]
     left_out: tuple[str, ...]
 
@@ -68,6 +70,20 @@ class OutOfFold:
     def reference(self, case: str) -> np.ndarray:
         """Label map (H, W)."""
         return read_label_map(self.references / f"{case}{self.dataset_json['file_ending']}")
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether the raw data know the objects of every case."""
+        return all(self._instance_file(case) is not None for case in self.cases)
+
+    def instances(self, case: str) -> np.ndarray | None:
+        """Instance map (H, W) of the raw data; None where there is none."""
+        file = self._instance_file(case)
+        return None if file is None else read_label_map(file)
+
+    def _instance_file(self, case: str) -> Path | None:
+        file = None if self.raw is None else self.raw / INSTANCES_FOLDER / f"{case}.png"
+        return file if file is not None and file.is_file() else None
 
     def _load(self, file: Path) -> np.ndarray:
         try:
@@ -104,8 +120,9 @@ def open_out_of_fold(workspace: Workspace, dataset_id: int) -> OutOfFold:
         )
     groups = {case: facts[case].fold_group for case in fold_of}
     cases = tuple(sorted(fold_of))
-    references = preprocessed / "gt_segmentations"
-    return OutOfFold(dataset_json, cases, fold_of, groups, folders, references, seconds, left_out)
+    references, raw = preprocessed / "gt_segmentations", workspace.raw / name
+    known = raw if raw.is_dir() else None
+    return OutOfFold(dataset_json, cases, fold_of, groups, folders, references, known, seconds, left_out)
 
 
 def _complete(

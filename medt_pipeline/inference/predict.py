@@ -15,7 +15,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
-from medt_pipeline.core.images import write_png
+from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
@@ -29,8 +29,9 @@ from medt_pipeline.inference.models import (
     expected_channels,
     open_ensemble,
 )
-from medt_pipeline.inference.recipe import QUALITY_TABLE
+from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
 from medt_pipeline.planning.preprocessing import how_preprocessed, make_preprocessor
+from medt_pipeline.postprocessing.recipe import apply
 from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
@@ -98,7 +99,7 @@ def predict_images(
     expected: dict[str, float] = {}
     for image in progress(images, "Predict", len(images), "image", options.quiet):
         try:
-            mask, expected[image.name] = _predict_image(image, target, members, channels, options)
+            mask, expected[image.name] = _predict_image(image, target, members, ensemble.recipe, channels, options)
             summary.masks.append(mask)
         except UserError as error:
             summary.failed[image.name] = str(error)
@@ -153,24 +154,34 @@ def _preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndar
 
 
 def _predict_image(
-    image: Path, target: Path, members: Sequence[OpenModel], channels: int, options: PredictionOptions
+    image: Path,
+    target: Path,
+    members: Sequence[OpenModel],
+    recipe: Recipe | None,
+    channels: int,
+    options: PredictionOptions,
 ) -> tuple[Path, float]:
     """Write what is asked for of one image; returns the mask's file and the Dice that its probabilities expect."""
     picture, planes = read_input(image, channels)
     mean = average_members(members, planes)
     labels = members[0].predictors[0].label_manager.convert_probabilities_to_segmentation(mean.probabilities)[0]
+    if recipe is not None:
+        labels = apply(recipe.postprocessing, labels, mean.probabilities[:, 0])
+        if recipe.postprocessing.splitting:
+            objects = objects_of(recipe.postprocessing, labels, len(mean.probabilities))
+            write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
     mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
     if options.save_probabilities:
-        with atomic_path(target / f"{image.stem}.npz") as temporary:
+        with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
     if options.uncertainty:
         of_mean = entropy(mean.probabilities)
         maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
         for name, shares in maps.items():
-            write_png(make_folder(target / name) / f"{image.stem}.png", as_picture(shares[0]))
+            write_png(make_folder(target / name) / f"{stem_of(image)}.png", as_picture(shares[0]))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{image.stem}.png", options.draw_overlay(picture, mask))
-    file = target / f"{image.stem}.png"
+        write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
+    file = target / f"{stem_of(image)}.png"
     write_png(file, mask)
     return file, expected_dice(mean.probabilities[:, 0], labels)
 

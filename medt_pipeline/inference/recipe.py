@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.evaluation.quality import Quality
+from medt_pipeline.postprocessing.recipe import PostProcessing, object_map
+from medt_pipeline.postprocessing.recipe import read_recipe as read_postprocessing
 
 RECIPE_FILE = "inference.json"
 FORMAT = 1
@@ -39,16 +43,35 @@ class Recipe:
 
     Attributes:
         members: at least one.
+        postprocessing: what is done to masks.
         quality: estimates the Dice of a mask; None where too few cases were known.
     """
 
     members: tuple[Member, ...]
+    postprocessing: PostProcessing
     quality: Quality | None
 
     def to_json(self) -> dict[str, Any]:
         """What `read_recipe` reads."""
         members = [{**vars(one), "folds": list(one.folds)} for one in self.members]
-        return {"members": members, "quality": None if self.quality is None else vars(self.quality)}
+        return {
+            "members": members,
+            "postprocessing": self.postprocessing.to_json(),
+            "quality": None if self.quality is None else vars(self.quality),
+        }
+
+
+def objects_of(recipe: PostProcessing, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Instance map (H, W), uint16, of all classes but the background of a mask that is post-processed.
+
+    Raises:
+        UserError: there are more objects than the format holds.
+    """
+    objects = object_map(recipe, labels, range(1, classes))
+    most = np.iinfo(np.uint16).max
+    if objects.max() > most:
+        raise UserError(f"The mask holds {objects.max()} objects, more than the {most} of an instance map.")
+    return objects.astype(np.uint16)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -68,8 +91,9 @@ def read_recipe(folder: Path) -> Recipe:
             for one in content["members"]
         )
         quality = Quality(**content["quality"]) if content["quality"] is not None else None
+        postprocessing = read_postprocessing(content["postprocessing"], str(file))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is not a recipe ({type(error).__name__}: {error}); {again}.") from None
     if not members or any(Path(one.model).name != one.model or one.model.startswith(".") for one in members):
         raise UserError(f"{file} names no model, or one outside of its folder; {again}.")
-    return Recipe(members, quality)
+    return Recipe(members, postprocessing, quality)

@@ -92,11 +92,11 @@ class AxialAttentionLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend along the layer's axis; x is (cases, in_channels, H, W), fastest where its channels lie last."""
-        qkv = self._to_lines(convolve_and_normalise(self.qkv, self.qkv_norm, x))
+        qkv = to_lines(convolve_and_normalise(self.qkv, self.qkv_norm, x), self.heads, self.axis)
         relative = None if self.position == "none" else resize_relative_table(self.relative, qkv.shape[-1])
         scales = self._scales(qkv, relative)
         sums = axial_attention(qkv, relative, scales, self.query_channels, joined=self.form == "formula")
-        return self.pool(self._normalise(self._from_lines(sums)))
+        return self.pool(self._normalise(from_lines(sums, self.axis)))
 
     def _normalise(self, sums: Tensor) -> Tensor:
         """Normalise, and add the two value sums where they are apart; returns (cases, out_channels, H, W)."""
@@ -120,15 +120,17 @@ class AxialAttentionLayer(nn.Module):
             logit_factors = self.similarity_norm(qkv, relative, logit_factors, self.query_channels, synchronised)
         return logit_factors if relative is None else torch.cat([logit_factors, gates[3:], gates[2:3]])
 
-    def _to_lines(self, x: Tensor) -> Tensor:
-        """(cases, C, H, W) → (cases, lines, heads, C / heads, L), a view."""
-        order = (0, 4, 1, 2, 3) if self.axis == "height" else (0, 3, 1, 2, 4)
-        return x.unflatten(1, (self.heads, -1)).permute(order)
 
-    def _from_lines(self, sums: Tensor) -> Tensor:
-        """(cases, lines, parts, heads, d_v, L) → (cases, parts × heads × d_v, H, W), a view if channels-last."""
-        order = (0, 2, 3, 4, 5, 1) if self.axis == "height" else (0, 2, 3, 4, 1, 5)
-        return sums.permute(order).flatten(1, 3)
+def to_lines(qkv: Tensor, heads: int, axis: Axis) -> Tensor:
+    """(cases, C, H, W) → (cases, lines, heads, C / heads, L), a view, as `axial_attention` takes it."""
+    order = (0, 4, 1, 2, 3) if axis == "height" else (0, 3, 1, 2, 4)
+    return qkv.unflatten(1, (heads, -1)).permute(order)
+
+
+def from_lines(sums: Tensor, axis: Axis) -> Tensor:
+    """(cases, lines, parts, heads, d_v, L) → (cases, parts × heads × d_v, H, W), a view if channels-last."""
+    order = (0, 2, 3, 4, 5, 1) if axis == "height" else (0, 2, 3, 4, 1, 5)
+    return sums.permute(order).flatten(1, 3)
 
 
 class SimilarityNorm(nn.Module):
@@ -192,6 +194,5 @@ class SimilarityNorm(nn.Module):
 
 
 def gate_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The gates of all attention layers; empty for a network without gates."""
-    layers = (module for module in network.modules() if isinstance(module, AxialAttentionLayer))
-    return [layer.gates for layer in layers if layer.position == "gated"]
+    """The gates of all attention layers that learn them; empty for a network without such gates."""
+    return [parameter for name, parameter in network.named_parameters() if name.rpartition(".")[2] == "gates"]

@@ -81,11 +81,11 @@ class AxialBlock(nn.Module):
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """Contexts of the first run and of the one in the backward."""
-        return nullcontext(), _running_statistics_kept(self)
+        return nullcontext(), running_statistics_kept(self)
 
 
 @contextmanager
-def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
+def running_statistics_kept(module: nn.Module) -> Iterator[None]:
     """Normalise by the batch without moving the running statistics, which the first run has moved already."""
     norms = [part for part in module.modules() if isinstance(part, (nn.modules.batchnorm._BatchNorm, SimilarityNorm))]
     momenta = [norm.momentum for norm in norms]

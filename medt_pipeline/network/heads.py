@@ -17,20 +17,23 @@ class SegmentationHeads(nn.Module):
         channels: channels of the decoder maps, finest first.
         num_classes: channels of the logits.
         deep_supervision: make heads for all maps but the coarsest, not for the finest alone.
+        activate: apply ReLU before the convolution, as the published networks do. Their maps are non-negative already
+            but for those that got a skip added.
     """
 
-    def __init__(self, channels: Sequence[int], num_classes: int, deep_supervision: bool) -> None:
+    def __init__(
+        self, channels: Sequence[int], num_classes: int, deep_supervision: bool, activate: bool = True
+    ) -> None:
         super().__init__()
+        self.activate = activate
         used = channels[:-1] if deep_supervision else channels[:1]
         self.convs = nn.ModuleList(nn.Conv2d(count, num_classes, kernel_size=1) for count in used)
 
     def forward(self, maps: Sequence[Tensor], deep_supervision: bool) -> Tensor | list[Tensor]:
         """Logits of the finest map, or of all maps that have a head, finest first."""
-        # Published networks apply ReLU once more before their last convolution; maps are non-negative already but for
-        # those that got a skip added.
-        if not deep_supervision:
-            return self.convs[0](F.relu(maps[0]))
-        return [conv(F.relu(x)) for conv, x in zip(self.convs, maps, strict=False)]
+        used = maps[: len(self.convs)] if deep_supervision else maps[:1]
+        logits = [conv(F.relu(x) if self.activate else x) for conv, x in zip(self.convs, used, strict=False)]
+        return logits if deep_supervision else logits[0]
 
 
 def require_size(x: Tensor, image_size: Size) -> None:

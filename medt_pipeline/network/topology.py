@@ -20,6 +20,13 @@ MAX_PATCH_ASPECT = 1.5
 GLOBAL_LATTICE = 32
 """Side of the coarsest lattice of the global branch: 128 / 4 in the published network."""
 
+COARSEST_STRIDE = 16
+"""Of the hybrid networks."""
+SMALLEST_LATTICE = 4
+"""Shortest side of the coarsest map of the hybrid networks: below, statistics and attention have too few positions."""
+PATCH_MULTIPLE = 8
+"""Of which the sides of the hybrid networks' patches are multiples."""
+
 
 @dataclass(frozen=True)
 class BranchTopology:
@@ -154,3 +161,44 @@ def _ring(radius: int) -> list[tuple[int, int]]:
 def halves(topology: BranchTopology) -> tuple[bool, ...]:
     """For every stage whether it halves its input."""
     return tuple(before != after for before, after in pairwise(topology.stage_sizes))
+
+
+def lattices(image_size: Size) -> list[Size]:
+    """Sizes of the maps of a hybrid network, finest first: (height, width) halved, rounding up, down to stride 16.
+
+    Fewer where the shorter side would come below four positions, three at least.
+
+    Raises:
+        UserError: a side is shorter than 16.
+    """
+    _require_sides(image_size)
+    sizes = [image_size]
+    while 2 ** len(sizes) <= COARSEST_STRIDE and min(_halve(sizes[-1])) >= SMALLEST_LATTICE:
+        sizes.append(_halve(sizes[-1]))
+    return sizes
+
+
+def patch_lattices(patch_size: Size) -> list[Size]:
+    """The same for patches, which end where a side is odd, so that the maps of neighbours can be joined again."""
+    sizes = lattices(patch_size)
+    undivided = (level for level, size in enumerate(sizes) if any(side % 2 for side in size))
+    return sizes[: next(undivided, len(sizes)) + 1]
+
+
+def local_patch_size(image_size: Size) -> Size:
+    """(height, width) of the patches of a hybrid network's local branch: four along the shorter side, nearly square.
+
+    Multiples of 8, at least 16, so that there are maps at stride 4 or more; patches may hang over the image, into
+    which it is then continued. 32 × 32 at 128 × 128, as in the paper.
+
+    Raises:
+        UserError: a side is shorter than 16.
+    """
+    _require_sides(image_size)
+    shorter = _patch_side(min(image_size), PATCHES_ALONG_SHORTER_SIDE)
+    height, width = (_patch_side(side, max(round(side / shorter), 1)) for side in image_size)
+    return height, width
+
+
+def _patch_side(side: int, count: int) -> int:
+    return max(-(-side // (count * PATCH_MULTIPLE)) * PATCH_MULTIPLE, MIN_SIDE)

@@ -1,17 +1,18 @@
-"""Networks that a plan can name: the paper's four and nnU-Net's own U-Net."""
+"""Networks that a plan can name: our family, the paper's four and nnU-Net's own two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medt_pipeline.core.errors import UserError
-from medt_pipeline.planning.presets import Form
+from medt_pipeline.planning.presets import ArchitectureName, Form
 
 Size = tuple[int, int]
-
-DEFAULT = "MedT"
+IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")
+"""Arguments of nnU-Net's networks that stand as dotted paths in a plan."""
+UNETS = ("UNet", "ResEncUNet")
+"""nnU-Net's networks, which keep the deep supervision of nnU-Net and cannot compute blocks again."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Architecture:
     """One network that `--architecture` can name.
 
     Attributes:
-        suffix: what its configuration is called after the configuration's own name, "" for the default.
+        suffix: what a configuration with it is called after the configuration's own name where the plan chose another
+            network for that; "" where there is no such configuration beside it.
         class_name: dotted path in the plans file.
         arguments: keyword arguments of the class for a patch size and options, as they stand in the plans file.
         imported: names of the arguments that nnU-Net turns from dotted paths into objects.
@@ -90,8 +92,31 @@ def _unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]
     }
 
 
-ARCHITECTURES = {
-    "MedT": Architecture("", "medt_pipeline.network.medt.MedT", _attention_arguments),
+def _hybrid(size: str) -> Architecture:
+    """A member of the family, by the name of its size."""
+
+    def arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
+        flags = ("deep_supervision", "recompute")
+        chosen = {name: True for name in flags if getattr(options, name)}
+        return {"image_size": list(patch_size), "size": size, **chosen}
+
+    return Architecture("", "medt_pipeline.network.hybrid.HybridMedT", arguments)
+
+
+def _residual_unet_arguments(patch_size: Size, options: NetworkOptions) -> dict[str, Any]:
+    """nnU-Net's residual-encoder U-Net, by nnU-Net's own rule (ResEncUNetPlanner): more blocks, a lighter decoder."""
+    arguments = _unet_arguments(patch_size, options)
+    stages = arguments["n_stages"]
+    del arguments["n_conv_per_stage"]
+    blocks = [1, 3, 4, *[6] * stages][:stages]
+    return {**arguments, "n_blocks_per_stage": blocks, "n_conv_per_stage_decoder": [1] * (stages - 1)}
+
+
+ARCHITECTURES: dict[ArchitectureName, Architecture] = {
+    "MedT-S": _hybrid("S"),
+    "MedT-M": _hybrid("M"),
+    "MedT-L": _hybrid("L"),
+    "MedT": Architecture("_medt", "medt_pipeline.network.medt.MedT", _attention_arguments),
     "LoGo": Architecture("_logo", "medt_pipeline.network.medt.LoGo", _attention_arguments),
     "GatedAxialUNet": Architecture("_gated", "medt_pipeline.network.unet.GatedAxialUNet", _attention_arguments),
     "AxialUNet": Architecture("_axial", "medt_pipeline.network.unet.AxialUNet", _attention_arguments),
@@ -99,18 +124,20 @@ ARCHITECTURES = {
         "_unet",
         "dynamic_network_architectures.architectures.unet.PlainConvUNet",
         _unet_arguments,
-        ("conv_op", "norm_op", "dropout_op", "nonlin"),
+        IMPORTED,
+    ),
+    "ResEncUNet": Architecture(
+        "_resenc",
+        "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+        _residual_unet_arguments,
+        IMPORTED,
     ),
 }
 """By the name that `--architecture` takes."""
 
 
-def configuration_name(configuration: str, architecture: str) -> str:
-    """Name in the plans file of `configuration` with `architecture`.
-
-    Raises:
-        UserError: there is no such architecture.
-    """
-    if architecture not in ARCHITECTURES:
-        raise UserError(f"There is no architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}.")
-    return configuration + ARCHITECTURES[architecture].suffix
+def is_planned(architecture: ArchitectureName, planned: Mapping[str, Any]) -> bool:
+    """Whether the entry `architecture` of a configuration, `planned`, describes this network."""
+    arguments = ARCHITECTURES[architecture].plan((128, 128))["arch_kwargs"]
+    same_size = planned["arch_kwargs"].get("size") == arguments.get("size")
+    return same_size and planned["network_class_name"] == ARCHITECTURES[architecture].class_name

@@ -12,11 +12,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
-from medt_pipeline.planning.architectures import ARCHITECTURES, NetworkOptions
+from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.memory_model import estimate_planned_memory
 from medt_pipeline.planning.overrides import Scheme, architecture_rules
 from medt_pipeline.planning.preprocessing import how_preprocessed, preprocessing_record
-from medt_pipeline.planning.presets import LEAST_SIDE
+from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName
+from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE
 from medt_pipeline.planning.rules.schedule import Schedule
 from medt_pipeline.planning.schema import Key, Limits, mistakes
 
@@ -89,22 +90,25 @@ def require_memory(plans: Mapping[str, Any], configuration: str, dataset_json: M
     settings = PlansManager(dict(plans)).get_configuration(configuration).configuration
     patch_size, batch = tuple(settings["patch_size"]), settings["batch_size"]
     kind = memory["facts"]["device_kind"]
-    needed = estimate_planned_memory(settings["architecture"], dataset_json, patch_size, batch, kind).total / 1e9
-    if needed > memory["value"]:
+    needed = estimate_planned_memory(settings["architecture"], dataset_json, patch_size, MIN_BATCH_SIZE, kind)
+    fitting = needed.largest_batch(memory["value"] * 1e9)
+    if batch > fitting:
         raise UserError(
-            f"Configuration {configuration!r} breaks the rule memory.choose_memory: {batch} patches of "
-            f"{patch_size[0]} × {patch_size[1]} need {needed:.1f} GB, and {memory['value']:g} GB may be taken; "
-            "lower batch_size or patch_size, or plan with more --memory."
+            f"Configuration {configuration!r} breaks the rule memory.choose_memory: {batch} patches a step, where "
+            f"{memory['value']:g} GB train at most {fitting} of {patch_size[0]} × {patch_size[1]}; lower batch_size or "
+            "patch_size, or plan with more --memory."
         )
 
 
-def _architecture_name(architecture: Mapping[str, Any]) -> str | None:
+def _architecture_name(architecture: Mapping[str, Any]) -> ArchitectureName | None:
     """Name of the network in our table; None for one of the user's own, which is left alone."""
     by_class = {one.class_name: name for name, one in ARCHITECTURES.items()}
     return by_class.get(architecture["network_class_name"])
 
 
-def _contradictions(settings: Mapping[str, Any], schedule: Mapping[str, Any] | None, name: str | None) -> list[str]:
+def _contradictions(
+    settings: Mapping[str, Any], schedule: Mapping[str, Any] | None, name: ArchitectureName | None
+) -> list[str]:
     found = [] if name is None else architecture_rules(name, {"patch_size": tuple(settings["patch_size"])})
     for key, less in (("warmup_epochs", 1), ("gates_fixed_epochs", 0)):
         if schedule is not None and schedule[key] > schedule["epochs"] - less:
@@ -112,10 +116,10 @@ def _contradictions(settings: Mapping[str, Any], schedule: Mapping[str, Any] | N
     return found
 
 
-def _derived_architecture(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _derived_architecture(settings: Mapping[str, Any], name: ArchitectureName) -> dict[str, Any]:
     """The network for the patch as it is now; what a user edited of the network itself stays."""
     patch_size, given = tuple(settings["patch_size"]), settings["architecture"]
-    if name == "UNet":
+    if name in UNETS:
         halved = [math.prod(strides) for strides in zip(*given["arch_kwargs"]["strides"], strict=True)]
         if all(side % factor == 0 for side, factor in zip(patch_size, halved, strict=True)):
             return dict(given)

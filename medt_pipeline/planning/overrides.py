@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT
+from medt_pipeline.planning.architectures import UNETS
 from medt_pipeline.planning.presets import (
     LEAST_SIDE,
+    ArchitectureName,
     Augmentation,
     ConfigurationName,
     Form,
@@ -33,6 +34,8 @@ NOTHING = "none"
 
 WITH_GRID = ("MedT", "LoGo")
 """Architectures whose patch is cut into a grid."""
+WITHOUT_FORM = ("MedT-S", "MedT-M", "MedT-L", *UNETS)
+"""Architectures whose attention has one form, or that have none."""
 
 
 def _like_preset(name: str) -> Any:
@@ -54,7 +57,6 @@ class Overrides:
         normalization: class of nnU-Net for each channel; one stands for all channels.
         modality: as `choose_modality` would say.
         mirror_axes: 0: up and down, 1: left and right; () is none.
-        architecture: network of the configuration `2d`.
     """
 
     patch_size: tuple[int, int] | None = field(default=None, metadata=within(LEAST_SIDE))
@@ -71,7 +73,7 @@ class Overrides:
     normalization: tuple[Scheme, ...] | None = None
     modality: Modality | None = None
     mirror_axes: tuple[int, ...] | None = field(default=None, metadata=within(0, 1, distinct=True))
-    architecture: str | None = field(default=None, metadata=within(choices=tuple(ARCHITECTURES)))
+    architecture: ArchitectureName | None = None
     fixed_patch_size: tuple[int, int] | None = _like_preset("fixed_patch_size")
     optimizer: Optimizer | None = None
     loss: Loss | None = None
@@ -156,13 +158,13 @@ def contradictory(overrides: Overrides) -> list[str]:
         if one in given and other in given
     ]
     sizes = {"patch_size": overrides.patch_size, "fixed_patch_size": overrides.fixed_patch_size}
-    found += architecture_rules(overrides.architecture or DEFAULT, sizes)
+    found += [] if overrides.architecture is None else architecture_rules(overrides.architecture, sizes)
     if overrides.epochs is not None:
         for name, most in (("warmup_epochs", overrides.epochs - 1), ("gates_fixed_epochs", overrides.epochs)):
             if given.get(name, 0) > most:
                 found.append(f"`{name}` must be at most {most} with {overrides.epochs} `epochs`, got {given[name]}")
-    if overrides.architecture == "UNet" and overrides.form is not None:
-        found.append("`form` is that of the attention, which the architecture UNet does not have")
+    if overrides.architecture in WITHOUT_FORM and overrides.form is not None:
+        found.append(f"`form` is that of the published networks, which {overrides.architecture} is not")
     return found
 
 

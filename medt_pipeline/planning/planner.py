@@ -19,17 +19,18 @@ from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.fingerprint.set_objects import ClassSummary
 from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
-from medt_pipeline.planning.architectures import ARCHITECTURES, DEFAULT, NetworkOptions
+from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.memory_model import TrainingMemory, estimate_planned_memory
-from medt_pipeline.planning.overrides import Overrides
-from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
+from medt_pipeline.planning.overrides import WITH_GRID, Overrides
+from medt_pipeline.planning.presets import ArchitectureName, DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy, choose_augmentation
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE, choose_batch_size
 from medt_pipeline.planning.rules.foreground_oversampling import OF_NNUNET, choose_foreground_oversampling
 from medt_pipeline.planning.rules.loss import choose_batch_dice, choose_deep_supervision
 from medt_pipeline.planning.rules.memory import choose_memory, choose_recomputation
 from medt_pipeline.planning.rules.modality import Modality, choose_modality
+from medt_pipeline.planning.rules.network import choose_network
 from medt_pipeline.planning.rules.normalization import choose_normalization
 from medt_pipeline.planning.rules.resolution import (
     SIDE_STEP,
@@ -79,7 +80,6 @@ class MedTPlanner(ExperimentPlanner):
         self.summary, self.overrides = summary, overrides or Overrides()
         self.objects = smallest_objects(summary.classes) if summary is not None else None
         self.preset = preset or load_preset("default")
-        self.architecture = self.overrides.architecture or DEFAULT
         self.device_kind = device_kind
         memory = choose_memory(gpu_memory_target_in_gb, device_gb or memory_gb(), device_kind)
         self.memory_gb = memory.value
@@ -90,6 +90,7 @@ class MedTPlanner(ExperimentPlanner):
         self._augmentation: AugmentationPolicy | None = None
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
         self._resolution: Resolution | None = None
+        self._architecture: ArchitectureName | None = None
 
     def restrict_to(self, cases: Mapping[str, Any]) -> None:
         """Plan for these cases only, files by name as nnU-Net lists them: the others cannot be used."""
@@ -99,6 +100,16 @@ class MedTPlanner(ExperimentPlanner):
     def determine_fullres_target_spacing(self) -> np.ndarray:
         """Spacing (z, y, x) at which the configuration 2d is trained: the original one times the reduction."""
         return self._spacing(self.resolution)
+
+    @property
+    def architecture(self) -> ArchitectureName:
+        """Network of the configurations 2d and 2d_whole; decided on first use."""
+        if self._architecture is None:
+            wanted, cases = self.preset.architecture, self.dataset_json["numTraining"]
+            decision = choose_network(cases, self.device_kind) if wanted is None else _set_by_user("network", wanted)
+            self.decisions.append(decision)
+            self._architecture = decision.value
+        return self._architecture
 
     @property
     def resolution(self) -> Resolution:
@@ -202,15 +213,21 @@ class MedTPlanner(ExperimentPlanner):
             patch_sizes["2d_whole"] = whole.patch_size
             configurations["2d_whole"] = {**self._plan_whole(whole), "batch_dice": batch_dice}
         for name, patch_size in patch_sizes.items():
-            for key, architecture in ARCHITECTURES.items():
-                if architecture.suffix and (key != "UNet" or "2d_unet" in self.preset.configurations):
-                    configurations[f"{name}{architecture.suffix}"] = {
-                        "inherits_from": name,
-                        "architecture": self._plan_network(key, patch_size),
-                    }
+            for key in self._others(patch_size):
+                configurations[f"{name}{ARCHITECTURES[key].suffix}"] = {
+                    "inherits_from": name,
+                    "architecture": self._plan_network(key, patch_size),
+                }
         plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
         self._forget_earlier(configurations)
         super().save_plans(plans)
+
+    def _others(self, patch_size: Size) -> list[ArchitectureName]:
+        """Networks that are planned beside the chosen one, for a patch that they can take."""
+        fits = {key: key not in WITH_GRID or _is_workable(patch_size) for key in ARCHITECTURES}
+        unets = "2d_unet" in self.preset.configurations
+        wanted = {**dict.fromkeys(UNETS, unets), self.architecture: False}
+        return [key for key, one in ARCHITECTURES.items() if one.suffix and fits[key] and wanted.get(key, True)]
 
     def _forget_earlier(self, configurations: Mapping[str, Any]) -> None:
         """Remove from an earlier plans file our configurations that are planned no more: nnU-Net would keep them."""
@@ -286,7 +303,8 @@ class MedTPlanner(ExperimentPlanner):
             pixels = int(pixels * 0.9)
 
     def _is_trainable(self, patch_size: Size) -> bool:
-        return _is_workable(patch_size) and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
+        workable = self.architecture not in WITH_GRID or _is_workable(patch_size)
+        return workable and self._fitting_batch(patch_size) >= MIN_BATCH_SIZE
 
     def _decide_by_content(self, summary: Summary) -> None:
         """Modality, normalization and augmentation: what images look like, how levels are scaled, how they vary."""
@@ -321,7 +339,7 @@ class MedTPlanner(ExperimentPlanner):
     def _planned_augmentation(self) -> dict[str, Any]:
         return {} if self._augmentation is None else {"augmentation": asdict(self._augmentation)}
 
-    def _plan_network(self, architecture: str, patch_size: Size) -> dict[str, Any]:
+    def _plan_network(self, architecture: ArchitectureName, patch_size: Size) -> dict[str, Any]:
         supervision = self._decide_deep_supervision(patch_size).value
         options = NetworkOptions(self.preset.form, supervision, patch_size in self._recomputed)
         return ARCHITECTURES[architecture].plan(patch_size, options)
@@ -363,7 +381,7 @@ class MedTPlanner(ExperimentPlanner):
         """
         if patch_size not in self._fitting:
             kept = fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
-            if kept < MIN_BATCH_SIZE and self.architecture != "UNet":
+            if kept < MIN_BATCH_SIZE and self.architecture not in UNETS:
                 self._recomputed[patch_size] = choose_recomputation(kept, kept, MIN_BATCH_SIZE, self.memory_gb)
                 fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
                 self._recomputed[patch_size] = choose_recomputation(kept, fitting, MIN_BATCH_SIZE, self.memory_gb)

@@ -17,6 +17,9 @@ Loss = Literal["dice_ce", "ce"]
 Augmentation = Literal["auto", "nnunet", "flips_horizontal"]
 Form = Literal["formula", "published"]
 LearningRateSchedule = Literal["poly", "constant"]
+ArchitectureName = Literal[
+    "MedT-S", "MedT-M", "MedT-L", "MedT", "LoGo", "GatedAxialUNet", "AxialUNet", "UNet", "ResEncUNet"
+]
 ConfigurationName = Literal["2d", "2d_whole", "2d_unet"]
 
 LEAST_SIDE = 16
@@ -50,7 +53,8 @@ class Preset:
         optimizer: "SGD" is nnU-Net's, with Nesterov momentum 0.99.
         loss: "dice_ce" is nnU-Net's sum of soft Dice and cross-entropy, "ce" the cross-entropy alone.
         augmentation: "auto" adds what suits the modality to nnU-Net's; "flips_horizontal" mirrors left and right only.
-        form: of the attention: as the paper's formula says, or as the published code computes it.
+        architecture: network of the configurations `2d` and `2d_whole`; None: by its rule.
+        form: of the published networks' attention: as the paper's formula says, or as the published code computes it.
         configurations: which the planner may propose; it leaves out those that are pointless for a data set.
         deep_supervision: losses at lower resolutions too, for networks that have outputs there; None: by its rule.
         foreground_oversampling: share of a batch whose patches must show a class, 0 to 1; None: by its rule.
@@ -76,6 +80,7 @@ class Preset:
     optimizer: Optimizer = "AdamW"
     loss: Loss = "dice_ce"
     augmentation: Augmentation = "auto"
+    architecture: ArchitectureName | None = None
     form: Form = "formula"
     configurations: tuple[ConfigurationName, ...] = field(
         default=("2d", "2d_whole", "2d_unet"), metadata=within(distinct=True)

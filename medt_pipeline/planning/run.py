@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
 from medt_pipeline.core.manifest import content_hash
+from medt_pipeline.core.parallel import worker_count
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.fingerprint.case_facts import Beside
 from medt_pipeline.fingerprint.extraction import ReadCase, extract_fingerprint
@@ -97,7 +97,7 @@ def plan_and_preprocess(
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
     dataset = _list_training_cases(raw, dataset_json)
-    threads = _threads()
+    threads = worker_count()
     known = read_cases(raw)
     reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
     found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside)
@@ -162,7 +162,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
     for configuration in main:
         target = preprocessed / plans["configurations"][configuration]["data_identifier"]
-        preprocess(dataset, plans, configuration, dataset_json, target, _threads(), quiet)
+        preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
     write_json(plans_file, plans)
     return plans_file
 
@@ -172,11 +172,6 @@ def _left_out(problems: Sequence[Problem]) -> str:
     shown = "".join(f"\n  - {problem.reason}" for problem in problems[:MOST_SHOWN])
     more = f"\n  and {len(problems) - MOST_SHOWN} more in {FINGERPRINT_FILE}" if len(problems) > MOST_SHOWN else ""
     return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}"
-
-
-def _threads() -> int:
-    wanted = os.environ.get("nnUNet_def_n_proc")
-    return int(wanted) if wanted and wanted.isdigit() else min(os.cpu_count() or 1, 16)
 
 
 def _read_dataset_json(raw: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _of_classes(cases: Sequence[Case]) -> list[Column]:
 
 
 def _dice_of(label: str) -> Callable[[Case], Cell]:
-    return lambda case: _score(case.scores[label].dice if label in case.scores else math.nan)
+    return lambda case: _score(case.scores[label].scores.dice if label in case.scores else math.nan)
 
 
 def _area_of(label: str) -> Callable[[Case], Cell]:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import read_json
 from medt_pipeline.core.images import IMAGE_ENDINGS
-from medt_pipeline.evaluation.metrics import Counts, Scores
+from medt_pipeline.evaluation.metrics import Counts
+from medt_pipeline.evaluation.scores import Scores
 from medt_pipeline.evaluation.selection import mean_of_classes
 from medt_pipeline.report.estimates import number_of
 
@@ -23,18 +24,26 @@ SHOWN_FIRST = 3
 
 @dataclass(frozen=True)
 class LabelScores:
-    """One class in one image; scores are NaN where they are undefined.
+    """One class in one image.
 
     Attributes:
+        scores: those that were taken; NaN where they are undefined.
         kind: "both", "neither", "false alarm" or "miss", as `evaluation.metrics` says.
+        counts: pixels.
     """
 
-    dice: float
-    iou: float
-    precision: float
-    recall: float
+    scores: Scores
     kind: str
     counts: Counts
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """Scores of a folder of masks: by case and class, the unit of distances, and the tolerance of the surface Dice."""
+
+    by_case: Mapping[str, Mapping[str, LabelScores]] = field(default_factory=dict)
+    unit: str = "px"
+    tolerance: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,12 +89,12 @@ class Case:
     @property
     def dice(self) -> float:
         """Mean over the classes whose Dice is defined; NaN where none is."""
-        return float(mean_of_classes(np.array([one.dice for one in self.scores.values()])))
+        return float(mean_of_classes(np.array([one.scores.dice for one in self.scores.values()])))
 
     @property
     def iou(self) -> float:
         """The same of IoU."""
-        return float(mean_of_classes(np.array([one.iou for one in self.scores.values()])))
+        return float(mean_of_classes(np.array([one.scores.iou for one in self.scores.values()])))
 
     @property
     def remarks(self) -> list[str]:
@@ -108,24 +117,24 @@ class Order:
     marks: Mapping[str, str]
 
 
-def scores_by_case(content: Mapping[str, Any], source: Path) -> dict[str, dict[str, LabelScores]]:
-    """Scores by case and class from the content of a medt_scores.json.
+def read_scores(file: Path) -> ScoreFile:
+    """Read a medt_scores.json.
 
     Raises:
-        UserError: it has another form; `source` is named.
+        UserError: it is missing or has another form.
     """
+    content = read_json(file)
     found: dict[str, dict[str, LabelScores]] = {}
     try:
         for row in content["images"]:
-            numbers = {key: number_of(row[key]) for key in Scores._fields}
+            taken = {key: number_of(row[key]) for key in Scores._fields if key in row}
             counts = Counts(*(int(row[key]) for key in Counts._fields))
-            scores = LabelScores(kind=str(row["case"]), counts=counts, **numbers)
-            found.setdefault(row["image"], {})[row["label"]] = scores
+            found.setdefault(row["image"], {})[row["label"]] = LabelScores(Scores(**taken), str(row["case"]), counts)
+        return ScoreFile(found, str(content.get("distance_unit", "px")), str(content.get("surface_dice_tolerance", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{source} does not hold scores ({type(error).__name__}: {error}); score again with medt_evaluate."
+            f"{file} does not hold scores ({type(error).__name__}: {error}); score again with medt_evaluate."
         ) from None
-    return found
 
 
 def read_quality(file: Path) -> dict[str, float]:

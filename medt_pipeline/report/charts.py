@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from medt_pipeline.core.overlays import PALETTE
 from medt_pipeline.evaluation.quality import Quality
 from medt_pipeline.report.folds import TrainedFold
-from medt_pipeline.report.overlays import PALETTE
 from medt_pipeline.report.ranking import RankedRow
 
 WIDTH, HEIGHT = 5.4, 3.3

@@ -21,10 +21,10 @@ from medt_pipeline.inference.find_best import OUT_OF_FOLD
 from medt_pipeline.inference.recipe import QUALITY_TABLE
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
-from medt_pipeline.report.cases import Case, LabelScores, in_order, read_quality, scores_by_case
+from medt_pipeline.report.cases import Case, ScoreFile, in_order, read_quality, read_scores
 from medt_pipeline.report.data_facts import describe_data, known_fingerprint
 from medt_pipeline.report.data_set_parts import curve_part, ranking_part, runs_part, score_part, tiles
-from medt_pipeline.report.folds import choose_configuration, find_folds
+from medt_pipeline.report.folds import TrainedFold, choose_configuration, find_folds
 from medt_pipeline.report.formats import entries
 from medt_pipeline.report.page import MEGABYTES, PageContent, WrittenReport, write_report
 from medt_pipeline.report.ranking import Selection, read_selection
@@ -43,13 +43,13 @@ class _HeldOut:
     Attributes:
         model: its name.
         masks: folder of the masks by case.
-        scores: by case and class.
+        scores: of the cases.
         estimated: Dice by case.
     """
 
     model: str
     masks: Mapping[str, Path]
-    scores: Mapping[str, Mapping[str, LabelScores]]
+    scores: ScoreFile
     estimated: Mapping[str, float]
 
 
@@ -88,7 +88,7 @@ def report_data_set(
     else:
         held_out = _of_configuration(folds, configuration)
     cases = _cases(held_out, raw, preprocessed, dataset_json, fingerprint)
-    table = score_table(cases)
+    table = score_table(cases, held_out.scores.unit, held_out.scores.tolerance)
     data = describe_data(raw, fingerprint, dataset_json)
     content = PageContent(
         title=f"{data.title}: segmentation report",
@@ -116,21 +116,21 @@ def with_uncertainty(case: Case, file: Path) -> Case:
 
 
 def _of_recipe(folder: Path, selection: Selection) -> _HeldOut:
-    scores = scores_by_case(read_json(folder / SCORES), folder / SCORES)
+    scores = read_scores(folder / SCORES)
     model = " + ".join(
         one.configuration if len(selection.members) == 1 else f"{one.weight:.2g} {one.configuration}"
         for one in selection.members
     )
-    return _HeldOut(model, dict.fromkeys(scores, folder), scores, read_quality(folder / QUALITY_TABLE))
+    return _HeldOut(model, dict.fromkeys(scores.by_case, folder), scores, read_quality(folder / QUALITY_TABLE))
 
 
-def _of_configuration(folds: Sequence[Any], configuration: str | None) -> _HeldOut:
+def _of_configuration(folds: Sequence[TrainedFold], configuration: str | None) -> _HeldOut:
     chosen = choose_configuration(folds, configuration)
     numbers = ", ".join(str(one.fold) for one in chosen)
     return _HeldOut(
         f"{chosen[0].configuration}, fold{'s' if len(chosen) > 1 else ''} {numbers}",
-        {case: one.masks for one in chosen for case in one.scores},
-        {case: scores for one in chosen for case, scores in one.scores.items()},
+        {case: one.masks for one in chosen for case in one.scores.by_case},
+        replace(chosen[0].scores, by_case={case: own for one in chosen for case, own in one.scores.by_case.items()}),
         {},
     )
 
@@ -142,7 +142,7 @@ def _cases(
     fold_of = _fold_of(preprocessed / SPLITS_FILE)
     facts = {} if fingerprint is None else fingerprint.cases
     cases = []
-    for name, scores in held_out.scores.items():
+    for name, scores in held_out.scores.by_case.items():
         image, truth = raw / "imagesTr" / f"{name}_0000{ending}", preprocessed / "gt_segmentations" / f"{name}{ending}"
         group = known[name].group if name in known else None
         case = Case(

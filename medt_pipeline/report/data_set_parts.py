@@ -11,7 +11,7 @@ import numpy as np
 from medt_pipeline.report.cases import Case
 from medt_pipeline.report.charts import curve_charts, dice_chart, quality_chart, ranking_chart
 from medt_pipeline.report.folds import TrainedFold
-from medt_pipeline.report.formats import UNDEFINED, digits, plain
+from medt_pipeline.report.formats import UNDEFINED, digits
 from medt_pipeline.report.published import published_figures
 from medt_pipeline.report.ranking import Selection
 from medt_pipeline.report.score_table import ScoreTable
@@ -23,8 +23,7 @@ def tiles(table: ScoreTable | None, model: str) -> list[tuple[str, str]]:
     """The few numbers that a reader wants first."""
     found = [("Model", model)]
     if table is not None:
-        for name, title in (("dice", "Mean Dice"), ("iou", "Mean IoU")):
-            one = table.together.means[name]
+        for title, one in (("Mean Dice", table.dice), ("Mean IoU", table.iou)):
             between = f" ({digits(one.low, 3)}–{digits(one.high, 3)})" if one.low == one.low else ""
             found.append((title, f"{digits(one.value, 3)}{between}"))
         found += [("Held-out images", str(table.images)), ("Patients or groups", str(table.groups))]
@@ -53,11 +52,9 @@ def score_part(table: ScoreTable | None, cases: Sequence[Case], dataset_name: st
         f"Cross-validation: {table.images} held-out images at their own size, {grouped}; mean over images; an image "
         "where a class is in neither mask is left out of its mean, a false alarm and a miss count as 0."
     )
-    labels = [row.label for row in table.rows]
-    dice = {label: [case.scores[label].dice for case in cases if label in case.scores] for label in labels}
+    dice = {label: [case.scores[label].scores.dice for case in cases if label in case.scores] for label in table.labels}
     return {
         "table": table,
-        "rows": [*table.rows, table.together] if len(table.rows) > 1 else table.rows,
         "protocol": protocol,
         "chart": dice_chart(dice),
         "published": published_figures(dataset_name),
@@ -95,7 +92,7 @@ def runs_part(folds: Sequence[TrainedFold], selection: Selection | None) -> dict
             for one in selection.members
         )
         facts += [("Recipe", members), ("Weights", selection.weights)]
-        facts += [("Post-processing", plain(selection.postprocessing))] if selection.postprocessing else []
+        facts.append(("Post-processing", _postprocessing(selection)))
     packages = dict.fromkeys(_versions(fold.run) for fold in folds if fold.run)
     facts += [("Versions in training", text) for text in packages if text]
     return {"folds": [_run_row(fold) for fold in folds], "facts": facts} if folds or facts else {}
@@ -111,6 +108,16 @@ def _curve_row(fold: TrainedFold) -> dict[str, Any]:
         "pseudo_dice": max((one for one in curves["pseudo_dice_moving_average"] if one == one), default=None),
         "seconds": float(np.median(curves["seconds"])),
     }
+
+
+def _postprocessing(selection: Selection) -> str:
+    """What is done to masks, with what it gained, or that nothing helped."""
+    taken = [
+        f"{one.label}: {one.step} (gain {digits(one.gain, 4)}, at least {digits(one.low, 4)})"
+        for one in selection.trials
+        if one.taken
+    ]
+    return "; ".join(taken) or f"none: of {len(selection.trials)} things that were tried, none surely helped"
 
 
 def _quality(selection: Selection, cases: Sequence[Case]) -> dict[str, Any] | None:
@@ -132,7 +139,7 @@ def _run_row(fold: TrainedFold) -> dict[str, Any]:
     return {
         "configuration": fold.configuration,
         "fold": fold.fold,
-        "images": len(fold.scores) or "not scored yet",
+        "images": len(fold.scores.by_case) or "not scored yet",
         "epochs": fold.run.get("epochs_trained", len(fold.curves.get("epoch", ())) or UNDEFINED),
         "minutes": None if seconds is None else float(seconds) / 60,
         "device": str(fold.run.get("device", UNDEFINED)),

@@ -11,7 +11,7 @@ from typing import Any
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
-from medt_pipeline.report.cases import LabelScores, scores_by_case
+from medt_pipeline.report.cases import ScoreFile, read_scores
 from medt_pipeline.training.curves import CURVES_FILE, read_curves
 from medt_pipeline.training.run import MANIFEST, SCORES, fold_folder
 
@@ -26,7 +26,7 @@ class TrainedFold:
         folder: of the fold.
         curves: columns of progress.csv by name; {} where there is none.
         run: content of medt_run.json; {} where there is none.
-        scores: by held-out case and class; {} where they are not scored yet.
+        scores: of the held-out cases; of none where they are not scored yet.
     """
 
     configuration: str
@@ -34,7 +34,7 @@ class TrainedFold:
     folder: Path
     curves: Mapping[str, Sequence[float]]
     run: Mapping[str, Any]
-    scores: Mapping[str, Mapping[str, LabelScores]]
+    scores: ScoreFile
 
     @property
     def masks(self) -> Path:
@@ -61,7 +61,7 @@ def choose_configuration(folds: Sequence[TrainedFold], wanted: str | None) -> li
     Raises:
         UserError: there is none.
     """
-    scored = [one for one in folds if one.scores]
+    scored = [one for one in folds if one.scores.by_case]
     counts = Counter(one.configuration for one in scored)
     if wanted is not None and wanted not in counts:
         known = f"; scored are: {', '.join(counts)}" if counts else ""
@@ -80,5 +80,5 @@ def _read_fold(folder: Path, configuration: str) -> TrainedFold:
         folder,
         read_curves(folder / CURVES_FILE),
         read_json(run) if run.exists() else {},
-        scores_by_case(read_json(scores), scores) if scores.exists() else {},
+        read_scores(scores) if scores.exists() else ScoreFile(),
     )

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json, require_folder
-from medt_pipeline.core.images import list_images
+from medt_pipeline.core.images import list_images, stem_of
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.label_maps import find_label_maps, read_label_map
 from medt_pipeline.evaluation.labels import Labels, declared_labels, found_labels
@@ -80,7 +80,7 @@ def _images(masks: Path, images: Path | None, manifest: Mapping[str, Any]) -> di
         if not images.exists():
             raise UserError(f"{masks / MANIFEST} names {images}, which does not exist; say with -i where it is now.")
     files = [images] if images.is_file() else list_images(require_folder(images, "images"))
-    return {path.stem: path for path in files}
+    return {stem_of(path): path for path in files}
 
 
 def _found(files: Mapping[str, Path]) -> Labels:

@@ -16,11 +16,11 @@ from markupsafe import Markup
 from medt_pipeline import __version__
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, write_text
+from medt_pipeline.core.overlays import PALETTE
 from medt_pipeline.report.case_table import case_table
 from medt_pipeline.report.cases import Case, Order
 from medt_pipeline.report.data_facts import DataFacts
 from medt_pipeline.report.formats import digits, percent
-from medt_pipeline.report.overlays import PALETTE
 from medt_pipeline.report.pictures import SIDES, Album, draw_album
 
 MEGABYTES = 15.0

@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image
 
 from medt_pipeline.core.images import read_image
+from medt_pipeline.core.overlays import to_rgb8
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.report.cases import Case
 from medt_pipeline.report.outlines import UNITS, outline
-from medt_pipeline.report.overlays import read_fitting, to_rgb8
+from medt_pipeline.report.overlays import read_fitting
 
 SIDES = (1024, 896, 768, 640, 512, 448, 384, 320, 256)
 """Longer sides in pixels to which pictures may be reduced, the one wanted most first."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
+from medt_pipeline.evaluation.postprocessing_learning import Trial
 from medt_pipeline.evaluation.quality import Quality
 from medt_pipeline.inference.recipe import RECIPE_FILE, Member, read_recipe
 from medt_pipeline.report.estimates import Estimate, number_of
@@ -36,7 +37,7 @@ class Selection:
         quality: of the estimated Dice; None where it could not be calibrated.
         ranking: best first.
         rule: by which one was taken.
-        postprocessing: what is done to masks, {} for nothing.
+        trials: steps of post-processing that were tried, with what they gained.
         environment: of the run.
     """
 
@@ -46,7 +47,7 @@ class Selection:
     quality: Quality | None
     ranking: tuple[RankedRow, ...]
     rule: str
-    postprocessing: Mapping[str, Any]
+    trials: tuple[Trial, ...]
     environment: Mapping[str, Any]
 
 
@@ -69,13 +70,18 @@ def read_selection(results: Path) -> Selection | None:
             recipe.quality,
             tuple(_row(entry, configurations) for entry in content["ranking"]),
             str(content["rule"]),
-            dict(content.get("postprocessing") or {}),
+            tuple(_trial(entry) for entry in content["postprocessing_trials"]),
             dict(content.get("environment") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{file} lacks what a report shows ({type(error).__name__}: {error}); run medt_find_best again."
         ) from None
+
+
+def _trial(entry: Mapping[str, Any]) -> Trial:
+    numbers = {key: number_of(entry[key]) for key in ("gain", "low")}
+    return Trial(str(entry["label"]), str(entry["step"]), taken=bool(entry["taken"]), **numbers)
 
 
 def _row(entry: Mapping[str, Any], chosen: list[str]) -> RankedRow:

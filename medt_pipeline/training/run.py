@@ -20,6 +20,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.architectures import ARCHITECTURES, is_planned
 from medt_pipeline.planning.edited import consistent, require_preprocessed
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
@@ -140,6 +141,28 @@ def train_fold(
         seconds = round(statistics.median(trainer.prediction_seconds), 4)
         write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
     return _result(folder, fold)
+
+
+def planned_configuration(workspace: Workspace, dataset_id: int, configuration: str, architecture: str) -> str:
+    """Name in the plans of `configuration` with another network.
+
+    Raises:
+        UserError: the data set is not planned, there is no such network, or none such is planned.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UserError(f"There is no architecture {architecture!r}; choose one of: {', '.join(ARCHITECTURES)}.")
+    name = workspace.dataset_name(dataset_id)
+    plans, _ = _read_plans(workspace.preprocessed / name, dataset_id, configuration)
+    manager = PlansManager(plans)
+    for candidate in plans["configurations"]:
+        planned = manager.get_configuration(candidate).configuration["architecture"]
+        of_family = candidate == configuration or candidate.startswith(f"{configuration}_")
+        if of_family and "whole" not in candidate.removeprefix(configuration) and is_planned(architecture, planned):
+            return str(candidate)
+    raise UserError(
+        f"The plans of {name} have no {configuration} with {architecture}; "
+        f"run medt_plan_and_preprocess -d {dataset_id} --set architecture={architecture}."
+    )
 
 
 def fold_folder(workspace: Workspace, dataset_name: str, configuration: str, fold: Fold) -> Path:

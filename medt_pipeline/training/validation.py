@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nnunetv2.evaluation.evaluate_predictions import save_summary_json
+from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
 from medt_pipeline.core.files import atomic_path, make_folder
@@ -55,14 +56,15 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> Folde
         with atomic_path(folder / f"{case}{trainer.dataset_json['file_ending']}") as temporary:
             writer.write_seg(labels, str(temporary), properties)
     references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
-    return score_validation(references, folder, cases, trainer.dataset_json)
+    raw_folder = Path(nnUNet_raw) / trainer.plans_manager.dataset_name
+    return score_validation(references, folder, cases, trainer.dataset_json, raw_folder)
 
 
 def score_validation(
-    references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any]
+    references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any], raw_folder: Path
 ) -> FolderScores:
-    """Score the predicted `cases` and write the tables beside them."""
-    scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases)
+    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects."""
+    scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases, dataset_folder=raw_folder)
     write_scores(scores, predictions)
     with atomic_path(predictions / "summary.json") as temporary:
         save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))

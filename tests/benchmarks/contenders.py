@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medt_pipeline.attention.backends import VARIABLE
-from medt_pipeline.network import MedT, official_weights
+from medt_pipeline.network import HybridMedT, MedT, official_weights
 from medt_pipeline.network.axial_layer import AxialAttentionLayer
 from medt_pipeline.planning.architectures import ARCHITECTURES
 from tests.benchmarks.published_code import published_code
@@ -73,12 +73,22 @@ def _networks(size: int) -> dict[str, Callable[[], Contender]]:
             official_weights.load(network, published.state_dict())
         return Contender(name, network, backend)
 
+    def hybrid(name: str, **options: object) -> Contender:
+        return Contender(name, HybridMedT(CHANNELS, CLASSES, (size, size), **options))
+
     makers = {
         "MedT, published form": lambda: medt("MedT, published form"),
         "the same, recomputed": lambda: medt("the same, recomputed", recompute=True),
         "MedT, formula (planned)": lambda: medt("MedT, formula (planned)", form="formula"),
         "formula, recomputed": lambda: medt("formula, recomputed", form="formula", recompute=True),
+        "HybridMedT S": lambda: hybrid("HybridMedT S", size="S"),
+        "HybridMedT M": lambda: hybrid("HybridMedT M", size="M"),
+        "M, recomputed": lambda: hybrid("M, recomputed", recompute=True),
+        "M, no local branch": lambda: hybrid("M, no local branch", local_branch=False),
+        "M, no attention": lambda: hybrid("M, no attention", attention="identity"),
+        "HybridMedT L": lambda: hybrid("HybridMedT L", size="L"),
         "PlainConvUNet": lambda: Contender("PlainConvUNet", unet(size)),
+        "half as wide": lambda: Contender("half as wide", unet(size, width=0.5)),
         "reference backend": lambda: medt("reference backend", "reference"),
     }
     if code is not None:
@@ -110,14 +120,16 @@ def _layers(size: int) -> dict[str, Callable[[], Contender]]:
     return makers
 
 
-def unet(size: int) -> nn.Module:
-    """nnU-Net's 2D U-Net, planned by its own rule for this patch."""
+def unet(size: int, width: float = 1.0) -> nn.Module:
+    """nnU-Net's 2D U-Net, planned by its own rule for this patch; `width` multiplies its channels."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     plan = ARCHITECTURES["UNet"].plan((size, size))
+    arguments = plan["arch_kwargs"]
+    arguments["features_per_stage"] = [int(width * channels) for channels in arguments["features_per_stage"]]
     return get_network_from_plans(
         plan["network_class_name"],
-        plan["arch_kwargs"],
+        arguments,
         plan["_kw_requires_import"],
         CHANNELS,
         CLASSES,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import tifffile
 
 from medt_pipeline.commands.convert import main
 from tests.dataset_conversion.drawn import draw_folder, draw_glas, picture, save, square
+from tests.dataset_conversion.test_busi import draw as draw_busi
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,68 @@ def test_glas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert output.endswith("Next: medt_plan_and_preprocess -d 101\n")
 
 
+def test_an_archive_is_unpacked_and_nothing_of_it_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_glas(tmp_path / "glas")
+    archive = shutil.make_archive(str(tmp_path / "download"), "zip", tmp_path / "glas")
+    assert main(["glas", archive, "-d", "101"]) == 0
+    assert "3 training cases" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "ws" / "raw").iterdir()] == ["Dataset101_GlaS"]
+    with zipfile.ZipFile(archive, "a") as zipped:
+        zipped.writestr("../evil.txt", "x")
+    assert main(["glas", archive, "-d", "102"]) == 2
+    assert "'../evil.txt', which would be written outside its folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "ws" / "raw").iterdir()] == ["Dataset101_GlaS"]
+
+
+def test_check_tells_the_same_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_glas(tmp_path / "glas")
+    assert main(["glas", str(tmp_path / "glas"), "-d", "101", "--check"]) == 0
+    output = capsys.readouterr().out
+    assert "Dataset101_GlaS: 3 training cases" in output
+    assert "Only checked; nothing was written." in output
+    assert not (tmp_path / "ws").exists()
+    (tmp_path / "glas" / "train_1.bmp").write_bytes(b"x")
+    assert main(["glas", str(tmp_path / "glas"), "-d", "101", "--check"]) == 2
+
+
+def test_options_of_a_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_busi(tmp_path / "busi")
+    command = ["busi", str(tmp_path / "busi"), "-d", "103", "--classes", "benign+malignant", "--drop-normals"]
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert "1 benign:" in output
+    assert "2 malignant:" in output
+    assert "left out as --drop-normals says" in output
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--classes", "all"])
+    assert ended.value.code == 2
+
+
+def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_folder(tmp_path)
+    assert main(folder_command(tmp_path)) == 0
+    assert main(["verify", "-d", "110"]) == 0
+    assert "Dataset110_Mine: 3 training cases, no test cases, no problems" in capsys.readouterr().out
+    raw = tmp_path / "ws" / "raw" / "Dataset110_Mine"
+    save(raw / "labelsTr" / "a.png", square(255))
+    (raw / "imagesTr" / "b_0000.png").unlink()
+    assert main(["verify", "-d", "110"]) == 2
+    output = capsys.readouterr().out
+    assert "labelsTr/a.png: holds 0 and 255" in output
+    assert "labelsTr/b.png: has no image" in output
+    assert "1 of these can be mended: medt_convert verify -d 110 --fix" in output
+    assert main(["verify", "-d", "110", "--fix"]) == 2
+    output = capsys.readouterr().out
+    assert "Mended: 1 of 4. What remains:" in output
+    assert "labelsTr/b.png: has no image" in output
+    (raw / "labelsTr" / "b.png").unlink()
+    (raw / "medt_cases.json").unlink()
+    assert main(["verify", "-d", "110", "--fix"]) == 0
+    assert json.loads((raw / "dataset.json").read_text())["numTraining"] == 2
+    assert main(["verify", "-d", "111"]) == 2
+    assert "There is no data set 111" in capsys.readouterr().err
+
+
 def test_medt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw_folder(tmp_path)
     (tmp_path / "images").rename(tmp_path / "img")
@@ -68,9 +134,9 @@ def test_workspace_option_on_both_sides_of_the_source(
 def test_list_and_no_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
-    assert all(word in listed for word in ("glas:", "folder:", "medt:", "no commercial use"))
+    assert all(word in listed for word in ("glas:", "busi:", "folder:", "medt:", "no commercial use", "780 images"))
     assert main([]) == 2
-    assert "name a source: glas, folder, medt" in capsys.readouterr().err
+    assert "name a source: glas, " in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         main(["cityscapes", "x", "-d", "1"])
     assert ended.value.code == 2

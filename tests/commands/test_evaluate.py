@@ -41,13 +41,18 @@ def test_whole_way_through_the_real_command(folders):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["gland", "0.6667", "0.5000", "1.0000", "0.5000", "1", "2", "0", "0"] in lines
-    assert ["mean", "of", "classes", "0.8333", "0.7500", "1.0000", "0.7500"] in lines
+    assert "gland: 3 images (in both 1, in neither 2, false alarms 0, misses 0)" in done.stdout
+    assert ["Dice", "0.6667", "–", "1", "0.6667", "–"] in lines
+    assert ["Dice", "0.8333", "–", "0.8333", "–"] in lines
     with (predictions / "medt_scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
-    assert list(rows[0].values()) == ["a", "gland", "1", "both", repr(2 / 3), "0.5", "1.0", "0.5", "1", "0", "1", "2"]
-    assert ",".join(rows[0]) == "image,label,value,case,dice,iou,precision,recall,tp,fp,fn,tn"
+    pixels = [repr(2 / 3), "0.5", "1.0", "0.5"]
+    outlines = ["0.95", repr(1 / 3), "1.0"]
+    assert list(rows[0].values()) == ["a", "a", "gland", "1", "both", *pixels, *outlines, "1", "0", "1", "2", "px"]
+    assert ",".join(rows[0]) == (
+        "image,group,label,value,case,dice,iou,precision,recall,hd95,assd,surface_dice,tp,fp,fn,tn,distance_unit"
+    )
     assert (rows[2]["image"], rows[2]["case"], rows[2]["dice"]) == ("b", "neither", "")
 
 
@@ -65,7 +70,8 @@ def test_json_is_strict_and_complete(folders, tmp_path):
     assert scores["labels"] == {"1": 1, "2": 2}
     assert scores["images_scored"] == 3
     assert scores["classes"]["1"]["images_by_case"] == {"both": 1, "neither": 2, "false alarm": 0, "miss": 0}
-    assert scores["classes"]["1"]["images_in_mean_dice"] == 1
+    assert scores["classes"]["1"]["images_in_mean"]["dice"] == 1
+    assert scores["classes"]["1"]["mean_interval"]["dice"] is None  # one image has a value
     assert scores["classes"]["1"]["counts"] == {"tp": 1, "fp": 0, "fn": 1, "tn": 10}
     assert scores["images"][1]["dice"] is None
     assert not (predictions / "medt_scores.json").exists()
@@ -124,3 +130,50 @@ def test_help_imports_no_numpy():
         "except SystemExit: sys.exit(bool({'numpy', 'pandas', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_options_reach_the_scores(folders, tmp_path, capsys):
+    reference, predictions = folders
+    (tmp_path / "patients.csv").write_text("name,patient\na,p1\nb,p1\nc,p2\n", encoding="utf-8")
+    arguments = ["-g", str(reference), "-p", str(predictions), "--groups", str(tmp_path / "patients.csv")]
+    arguments += [
+        "--pixel-size",
+        "0.5,0.1",
+        "--tolerance",
+        "0.05mm",
+        "--instances",
+        "components",
+        "--protocol",
+        "paper",
+    ]
+    assert main([*arguments, "--paper-size", "4"]) == 0
+    scores = json.loads((predictions / "medt_scores.json").read_text(encoding="utf-8"))
+    assert (scores["groups"], scores["distance_unit"], scores["surface_dice_tolerance"]) == (2, "mm", "0.05 mm")
+    assert scores["classes"]["1"]["mean"]["hd95"] == pytest.approx(0.095)
+    assert scores["classes"]["1"]["mean"]["surface_dice"] == pytest.approx(2 / 3)
+    assert scores["classes"]["1"]["mean"]["object_dice"] == pytest.approx(2 / 3)
+    assert scores["classes"]["1"]["published_protocol"]["size"] == 4
+    assert "Warning" in capsys.readouterr().out
+
+
+def test_less_can_be_scored(folders):
+    reference, predictions = folders
+    assert main(["-g", str(reference), "-p", str(predictions), "--no-surface", "--groups", "(.)"]) == 0
+    scores = json.loads((predictions / "medt_scores.json").read_text(encoding="utf-8"))
+    assert set(scores["classes"]["1"]["mean"]) == {"dice", "iou", "precision", "recall"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--tolerance", "2"),
+        ("--pixel-size", "0"),
+        ("--groups", "x(y)"),
+        ("--instances", "nowhere"),
+        ("--paper-size", "0"),
+    ],
+)
+def test_impossible_options_are_refused(folders, option, value, capsys):
+    reference, predictions = folders
+    assert main(["-g", str(reference), "-p", str(predictions), option, value]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

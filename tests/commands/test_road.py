@@ -27,7 +27,7 @@ def test_plan_train_predict_evaluate(converted: Drawn, tmp_path: Path, capsys: p
     assert train.main(["901", "fold1", "--epochs", "1", "--architecture", "GatedAxialUNet", *where]) == 0
     assert "Held-out cases of fold 1 (2 images): Dice" in capsys.readouterr().out
     images, masks = converted.source / "test" / "images", tmp_path / "masks"
-    arguments = ["-i", str(images), "-o", str(masks), "--architecture", "GatedAxialUNet", "--overlays", *where]
+    arguments = ["-i", str(images), "-o", str(masks), "-c", "2d_gated", "--overlays", *where]
     assert predict.main(arguments) == 0
     assert "folds 1" in capsys.readouterr().out
     assert {path.stem for path in (masks / "overlays").iterdir()} == {path.stem for path in images.iterdir()}
@@ -77,7 +77,7 @@ def test_predict_lists_bad_images_and_ends_with_1(
         (train, ["555", "fold0"], "There is no data set 555"),
         (train, ["901", "fold9"], "has no fold 9"),
         (train, ["901", "foldx"], "must be one of fold0"),
-        (train, ["901", "fold0", "--architecture", "ViT"], "choose one of: MedT, LoGo"),
+        (train, ["901", "fold0", "--architecture", "ViT"], "choose one of: MedT-S, MedT-M"),
         (train, ["901", "fold0", "-c", "3d_fullres"], "no configuration '3d_fullres'"),
         (predict, ["-i", "nowhere", "-o", "masks"], "nowhere does not exist"),
         (predict, ["-i", "{images}", "-o", "{images}/p.txt"], "a file is in the way"),

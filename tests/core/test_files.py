@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
+from medt_pipeline.core.files import (
+    atomic_path,
+    make_folder,
+    read_json,
+    require_folder,
+    scratch_folder,
+    write_json,
+)
 from medt_pipeline.core.manifest import content_hash, environment
 
 
@@ -48,3 +55,21 @@ def test_folders_and_files_in_the_wrong_place(tmp_path: Path) -> None:
 def test_hashes_do_not_depend_on_order_and_the_environment_names_versions() -> None:
     assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1}) != content_hash({"a": 2, "b": 1})
     assert environment()["packages"]["nnunetv2"].startswith("2.8")
+
+
+def test_a_scratch_folder_and_the_parents_it_needed_go_again(tmp_path: Path) -> None:
+    parent = tmp_path / "new" / "raw"
+    with pytest.raises(RuntimeError), scratch_folder(parent, "set") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a.png").write_text("x")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with scratch_folder(parent, "set") as folder:
+        folder.rename(parent / "Done")
+    assert [path.name for path in parent.iterdir()] == ["Done"]
+
+
+def test_a_temporary_name_keeps_a_double_ending(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_text("new")

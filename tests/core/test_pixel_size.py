@@ -97,15 +97,17 @@ def test_medical_formats(tmp_path: Path, ending: str) -> None:
     assert read_pixel_size(tmp_path / f"b.{ending}") is None
 
 
-@pytest.mark.parametrize("kind", ["secondary capture", "CT"])
-def test_dicom(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "keyword"), [("secondary capture", "NominalScannedPixelSpacing"), ("CT", "PixelSpacing")]
+)
+def test_dicom(tmp_path: Path, kind: str, keyword: str) -> None:
     sitk = pytest.importorskip("SimpleITK")
     image = sitk.GetImageFromArray(PIXELS[None])
     image.SetSpacing((0.25, 0.5, 1))
     if kind == "CT":
         image.SetMetaData("0008|0016", "1.2.840.10008.5.1.4.1.1.2")
     sitk.WriteImage(image, str(tmp_path / "a.dcm"))
-    assert read_pixel_size(tmp_path / "a.dcm") == PixelSize(500, 250, "DICOM")
+    assert read_pixel_size(tmp_path / "a.dcm") == PixelSize(500, 250, f"DICOM {keyword}")
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -234,15 +233,3 @@ def test_stock_nnunet_accepts_the_result(tmp_path: Path, monkeypatch: pytest.Mon
     found = get_filenames_of_train_images_and_targets(str(target.folder))
     assert sorted(found) == ["IMG_0001", "a", "b_c"]
     assert all(len(case["images"]) == 1 for case in found.values())
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_real_nerves_with_palette_masks(tmp_path: Path, real_data: Callable[[str], Path]) -> None:
-    source = real_data("usgra") / "dataset"
-    target = target_in(tmp_path)
-    summary = convert(source / "images", source / "masks", target)
-    assert (summary.training_cases, summary.groups, summary.channels) == (204, 203, "RGB")
-    assert [label.name for label in summary.labels] == ["background", "class1", "class2"]
-    assert summary.duplicates == ("0043 = 0077; their masks differ",)
-    np.testing.assert_array_equal(load(target.folder / "labelsTr" / "0010.png"), load(source / "masks" / "0010.png"))

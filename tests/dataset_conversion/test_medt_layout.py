@@ -59,7 +59,7 @@ def test_parts_that_count_from_one_each(tmp_path: Path) -> None:
         "imagesTr/train_0002_0000.png",
         "imagesTs/test_0001_0000.png",
     }
-    assert "test_0001 = train_0001; one is for training, one for testing" in summary.duplicates[0]
+    assert "test_0001 = train_0001; some are for training, some for testing" in summary.duplicates[0]
 
 
 def test_coloured_masks_are_not_cut(tmp_path: Path) -> None:

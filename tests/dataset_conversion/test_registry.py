@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -17,17 +18,26 @@ from medt_pipeline.dataset_conversion import registry
 def test_every_source_has_its_converter(source: registry.Source) -> None:
     converter = import_module(f"medt_pipeline.dataset_conversion.{source.module}")
     parameters = list(inspect.signature(converter.convert).parameters)
-    expected = (
-        ["images", "masks", "target", "options"] if source.key == "folder" else ["source", "target", "skip_unpaired"]
-    )
-    assert parameters == expected
-    assert all((source.title, source.task, source.modality, source.terms, source.obtain))
+    options = ["options"] if source.record else [option.keyword for option in source.options]
+    assert parameters[len(source.inputs) :] == ["target", *options]
+    if source.record:
+        fields = {field.name for field in dataclasses.fields(getattr(converter, source.record))}
+        assert fields == {option.keyword for option in source.options}
+    assert all((source.title, source.task, source.modality, source.size, source.terms, source.obtain, source.example))
+
+
+def test_the_table_tells_what_was_never_run_on_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    untried = dataclasses.replace(registry.source("glas"), key="new", tried=False)
+    monkeypatch.setattr(registry, "SOURCES", (registry.source("glas"), untried))
+    tried, described = registry.to_text().split("\n\n")
+    assert "from its description, not yet run on the release" in described
+    assert "not yet run" not in tried
 
 
 def test_keys_are_unique_and_unknown_ones_refused() -> None:
     keys = [source.key for source in registry.SOURCES]
     assert len(set(keys)) == len(keys)
-    with pytest.raises(UserError, match="There is no source 'nothing'; known are glas, folder, medt"):
+    with pytest.raises(UserError, match="There is no source 'nothing'; known are glas, "):
         registry.source("nothing")
 
 

@@ -7,9 +7,12 @@ from nnunetv2.evaluation.evaluate_predictions import compute_metrics
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from PIL import Image
 
+from medt_pipeline.core.cases import Case, write_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.evaluation.folder import evaluate_folder
 from medt_pipeline.evaluation.metrics import Counts
+from medt_pipeline.evaluation.options import EvaluationOptions, Tolerance
+from medt_pipeline.evaluation.tables import to_json
 
 NAN = float("nan")
 
@@ -41,9 +44,13 @@ def test_worked_example_with_every_empty_case(folders):
     (gland,) = scores.classes
     assert gland.cases == {"both": 1, "neither": 1, "false alarm": 1, "miss": 1}
     # Dice 2/3, –, 0, 0; IoU 1/2, –, 0, 0; precision 1, –, 0, –; recall 1/2, –, –, 0
-    assert gland.mean == pytest.approx((2 / 9, 1 / 6, 1 / 2, 1 / 4))
+    assert gland.mean[:4] == pytest.approx((2 / 9, 1 / 6, 1 / 2, 1 / 4))
+    assert gland.images[:7] == (3, 3, 2, 2, 1, 1, 3)
+    # The outlines are 2 and 1 pixels in a, 1 in c, 4 in d; in a the farthest is one pixel away.
+    assert gland.mean[4:7] == pytest.approx((1 - 0.05, 1 / 3, 1 / 3))
     assert gland.counts == Counts(tp=1, fp=1, fn=5, tn=9)
-    assert gland.pooled == pytest.approx((2 / 8, 1 / 7, 1 / 2, 1 / 6))
+    assert gland.pooled[:4] == pytest.approx((2 / 8, 1 / 7, 1 / 2, 1 / 6))
+    assert gland.pooled[4:7] == pytest.approx((NAN, 1 / 3, 3 / 8), nan_ok=True)
     assert (scores.mean, scores.pooled) == (gland.mean, gland.pooled)
 
 
@@ -90,7 +97,7 @@ def test_endings_may_differ(folders):
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(label_map[None]), str(predictions / "a.nii.gz"))
     scores = evaluate_folder(reference, predictions)
     assert scores.labels.foreground == {"1": 1, "2": 2}
-    assert scores.mean == (1.0, 1.0, 1.0, 1.0)
+    assert scores.mean[:4] == (1.0, 1.0, 1.0, 1.0)
 
 
 def test_labels_come_from_dataset_json_above_the_reference(folders):
@@ -146,3 +153,106 @@ def test_a_folder_is_not_scored_against_itself(folders):
     write(reference, a=[[0, 1]])
     with pytest.raises(UserError, match="against itself"):
         evaluate_folder(reference, reference.parent / "labelsTs" / ".." / "labelsTs")
+
+
+def test_patients_sizes_and_instances_lie_beside_the_labels(folders):
+    reference, predictions = folders
+    instances = reference.parent / "instancesTs"
+    instances.mkdir()
+    label_map = np.zeros((8, 12), np.uint8)
+    label_map[2:6, 2:10] = 1
+    numbers = label_map * 7
+    numbers[:, 6:] *= 2
+    names = ("a1", "a2", "b1")
+    write(reference, **dict.fromkeys(names, label_map))
+    write(predictions, **dict.fromkeys(names, label_map))
+    write(instances, **dict.fromkeys(names, numbers))
+    write_cases(reference.parent, {name: Case(name[0], f"{name}.png", None, (500.0, 250.0)) for name in names})
+    scores = evaluate_folder(reference, predictions, {"gland": 1})
+    assert (scores.setting.groups, scores.setting.unit) == (2, "mm")
+    assert scores.setting.objects == f"instance maps in {instances} against 8-connected components of the prediction"
+    assert {row.group for row in scores.images} == {"a", "b"}
+    # One component covers both halves: it is one of the two objects, with Dice 2/3, and 4 columns of 0.25 mm too far.
+    row = scores.images[0]
+    assert (row.objects.reference_objects, row.objects.predicted_objects, row.objects.found) == (2, 1, 1)
+    assert row.scores.object_f1 == pytest.approx(2 / 3)
+    assert row.scores.object_dice == pytest.approx(2 / 3)
+    assert row.scores.object_hausdorff == pytest.approx(1.0)
+    assert row.scores.aji == pytest.approx((16 + 16) / (32 + 32))
+    (predictions / "instances").mkdir()
+    write(predictions / "instances", **dict.fromkeys(names, numbers))
+    assert evaluate_folder(reference, predictions, {"gland": 1}).mean.object_f1 == 1.0
+
+
+def test_negative_object_numbers_are_refused(folders, tmp_path):
+    reference, predictions = folders
+    write(reference, a=[[0, 1]])
+    write(predictions, a=[[0, 1]])
+    (tmp_path / "maps").mkdir()
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.array([[0, -1]], np.int16)), str(tmp_path / "maps" / "a.mha"))
+    with pytest.raises(UserError, match=r"a\.mha holds negative numbers"):
+        evaluate_folder(reference, predictions, options=EvaluationOptions(instances=tmp_path / "maps"))
+
+
+def test_distances_follow_the_size_of_a_pixel(folders):
+    reference, predictions = folders
+    line, lower = np.zeros((2, 12, 12), np.uint8)
+    line[2], lower[5] = 1, 1
+    write(reference, a=line)
+    write(predictions, a=lower)
+    options = EvaluationOptions(pixel_size_mm=(0.5, 0.1), tolerance=Tolerance(1.5, "mm"))
+    scores = evaluate_folder(reference, predictions, {"gland": 1}, options=options)
+    assert scores.setting.unit == "mm"
+    assert (scores.mean.hd95, scores.mean.assd, scores.mean.surface_dice) == pytest.approx((1.5, 1.5, 1.0))
+    scores = evaluate_folder(reference, predictions, {"gland": 1})
+    assert scores.setting.unit == "px"
+    assert (scores.mean.hd95, scores.mean.assd, scores.mean.surface_dice) == pytest.approx((3.0, 3.0, 0.0))
+
+
+def test_number_of_threads_changes_nothing(folders):
+    reference, predictions = folders
+    rng = np.random.default_rng(0)
+    for index in range(7):
+        write(reference, **{f"case{index}": rng.integers(0, 3, (20, 20))})
+        write(predictions, **{f"case{index}": rng.integers(0, 3, (20, 20))})
+    labels = {"one": 1, "two": 2}
+    first, second = (
+        evaluate_folder(
+            reference, predictions, labels, options=EvaluationOptions(instances="components", threads=threads)
+        )
+        for threads in (1, 4)
+    )
+    assert to_json(first) == to_json(second)
+
+
+def test_what_is_not_asked_for_is_not_scored(folders):
+    reference, predictions = folders
+    write(reference, a=[[0, 1]])
+    write(predictions, a=[[1, 1]])
+    scores = evaluate_folder(reference, predictions, options=EvaluationOptions(surface=False))
+    assert scores.setting.scores == ("dice", "iou", "precision", "recall")
+    assert (scores.images[0].surface, scores.images[0].objects, scores.images[0].published) == (None, None, None)
+    assert np.isnan(scores.mean[4:]).all()
+
+
+def test_intervals_are_over_patients(folders):
+    """Three alike images of each patient: as wide as with one image of each, and wider than with nine patients."""
+    reference, predictions = folders
+    for patient, columns in enumerate((2, 5, 9)):
+        for image in range(3):
+            truth, found = np.ones((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+            found[:, :columns] = 1
+            write(reference, **{f"p{patient}_{image}": truth})
+            write(predictions, **{f"p{patient}_{image}": found})
+    names = [f"p{patient}_{image}" for patient in range(3) for image in range(3)]
+
+    def interval(groups, only=None):
+        options = EvaluationOptions(groups=groups)
+        (one,) = evaluate_folder(reference, predictions, {"gland": 1}, only=only, options=options).classes
+        return one.mean_interval.low.recall, one.mean_interval.high.recall
+
+    patients = interval({name: name[:2] for name in names})
+    assert patients == pytest.approx(interval(dict(zip(names, names, strict=True)), only=names[::3]))
+    assert patients == pytest.approx((0.2, 0.9))
+    alone = interval(dict(zip(names, names, strict=True)))
+    assert patients[0] < alone[0] < alone[1] < patients[1]

@@ -9,18 +9,17 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from medt_pipeline.evaluation.metrics import (
     Counts,
-    Scores,
     add_counts,
-    all_scores,
     count_pixels,
     dice,
     empty_case,
     iou,
-    mean_scores,
     precision,
+    ratio,
     recall,
 )
 
+SCORES = (dice, iou, precision, recall)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 LABEL_MAPS = SHAPES.flatmap(lambda shape: st.tuples(*[hnp.arrays(np.uint8, shape, elements=st.integers(0, 3))] * 2))
 
@@ -58,8 +57,8 @@ def test_worked_example():
     prediction = np.array([[1, 1, 0, 1], [2, 0, 0, 0]])
     counts = count_pixels(reference, prediction, label=1)
     assert counts == Counts(tp=2, fp=1, fn=1, tn=4)
-    assert all_scores(counts) == Scores(dice=4 / 6, iou=2 / 4, precision=2 / 3, recall=2 / 3)
-    assert all_scores(count_pixels(reference, prediction, label=2)) == Scores(2 / 3, 1 / 2, 1.0, 1 / 2)
+    assert [score(counts) for score in SCORES] == [4 / 6, 2 / 4, 2 / 3, 2 / 3]
+    assert [score(count_pixels(reference, prediction, label=2)) for score in SCORES] == [2 / 3, 1 / 2, 1.0, 1 / 2]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,7 @@ def test_worked_example():
 )
 def test_empty_cases(counts, case, expected):
     assert empty_case(counts) == case
-    assert all_scores(counts) == pytest.approx(expected, nan_ok=True)
+    assert [score(counts) for score in SCORES] == pytest.approx(expected, nan_ok=True)
 
 
 def test_counts_do_not_overflow_small_integer_types():
@@ -88,10 +87,16 @@ def test_different_shapes_are_refused():
         count_pixels(np.zeros((2, 3)), np.zeros((3, 2)), 1)
 
 
-def test_mean_leaves_undefined_values_out():
-    rows = [Scores(0.5, 0.25, math.nan, 0.0), Scores(1.0, math.nan, math.nan, 0.5)]
-    assert mean_scores(rows) == pytest.approx((0.75, 0.25, math.nan, 0.25), nan_ok=True)
-    assert all(math.isnan(value) for value in mean_scores([]))
+def test_scores_of_arrays_are_the_scores_of_each_entry():
+    rows = [Counts(0, 0, 0, 9), Counts(0, 2, 0, 7), Counts(0, 0, 2, 7), Counts(3, 1, 2, 3)]
+    for score in SCORES:
+        np.testing.assert_array_equal(score(Counts(*np.array(rows, float).T)), [score(row) for row in rows])
+
+
+def test_ratio():
+    assert ratio(1, 4) == 0.25
+    assert math.isnan(ratio(1, 0))
+    np.testing.assert_array_equal(ratio(np.array([1, 0]), np.array([4, 0])), [0.25, math.nan])
 
 
 def test_added_counts_are_those_of_one_large_image():

@@ -6,6 +6,7 @@ from medt_pipeline.evaluation import statistics
 from medt_pipeline.evaluation.statistics import (
     difference,
     interval,
+    lower_bounds,
     paired_difference,
     resampled_means,
     resampled_sums,
@@ -116,3 +117,29 @@ def test_difference_of_any_score():
     described = difference(1.0, np.array([1.0, 2.0, 0.0, -1.0, np.nan]), level=0.5)
     assert described.share_above == 2.5 / 4
     assert described.interval == pytest.approx((-0.25, 1.25))
+
+
+def test_lower_bounds_are_those_of_student_where_scores_are_normal():
+    rng = np.random.default_rng(4)
+    values = rng.normal(0.3, 1, (40, 3))
+    low = lower_bounds(values, [str(number) for number in range(40)], error=0.05)
+    expected = values.mean(0) - stats.t.ppf(0.95, 39) * values.std(0, ddof=1) / np.sqrt(40)
+    np.testing.assert_allclose(low, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("patients", [8, 15])
+def test_lower_bounds_keep_their_promise_with_few_patients_and_small_errors(patients):
+    rng = np.random.default_rng(6)
+    index = np.repeat(np.arange(patients), rng.integers(1, 5, patients))
+    above = 0
+    for seed in range(80):
+        values = rng.normal(0, 1, (patients, 10))[index] + rng.normal(0, 0.3, (len(index), 10))
+        above += (lower_bounds(values, index.astype(str), error=0.005, resamples=4000, seed=seed) > 0).any()
+    assert above <= 8
+
+
+def test_lower_bounds_of_equal_and_of_single_scores():
+    assert lower_bounds(np.full((6, 1), 0.25), list("aabbcc"), 0.01) == pytest.approx([0.25])
+    assert lower_bounds(np.zeros((6, 1)), list("aabbcc"), 0.01) == [0.0]
+    rare = np.array([[0.0], [0.0], [0.0], [0.0], [0.0], [0.1]])
+    assert lower_bounds(rare, list("abcdef"), 0.01) < 0

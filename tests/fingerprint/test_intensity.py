@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from medt_pipeline.core.levels import to_levels
 from medt_pipeline.fingerprint.intensity import measure_intensity
-from medt_pipeline.fingerprint.levels import to_levels
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12))))

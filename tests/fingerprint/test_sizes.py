@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medt_pipeline.fingerprint.levels import to_levels
+from medt_pipeline.core.levels import to_levels
 from medt_pipeline.fingerprint.sizes import SizeFacts, borders, coloured_share, measure_size
 
 RNG = np.random.default_rng(0)

@@ -17,6 +17,7 @@ from medt_pipeline.inference.predict import PredictionOptions, predict_images
 from medt_pipeline.inference.recipe import read_recipe
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 
+NOTHING = {"version": 1, "smoothing_px": 0, "classes": {}}
 MODEL = "nnUNetTrainerMedT__MedTPlans__{}"
 
 
@@ -110,7 +111,7 @@ def test_prediction_follows_the_recipe(trained: Drawn, tmp_path: Path) -> None:
         {"model": model, "configuration": "2d", "folds": [fold], "weight": w} for fold, w in ((0, 0.25), (1, 0.75))
     ]
     quality = {"slope": 0.5, "offset": 0.2, "correlation": 0.5, "rank_correlation": 0.5, "error": 0.1, "images": 10}
-    recipe = {"format": 1, "members": members, "quality": quality}
+    recipe = {"format": 1, "members": members, "postprocessing": NOTHING, "quality": quality}
     (results / "inference.json").write_text(json.dumps(recipe))
     images = drawn.source / "test" / "images"
     options = PredictionOptions(quiet=True, save_probabilities=True, uncertainty=True)
@@ -142,11 +143,12 @@ def test_prediction_follows_the_recipe(trained: Drawn, tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ({"format": 2}, "is not a recipe of format 1"),
-        ({"format": 1, "members": [], "quality": None}, "names no model"),
+        ({"format": 1, "members": [], "postprocessing": NOTHING, "quality": None}, "names no model"),
         (
             {
                 "format": 1,
                 "members": [{"model": "../x", "configuration": "2d", "folds": [0], "weight": 1}],
+                "postprocessing": NOTHING,
                 "quality": None,
             },
             "outside",

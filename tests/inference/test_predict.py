@@ -122,6 +122,14 @@ def test_gray_and_colour_meet_the_model(tmp_path: Path) -> None:
         read_input(tmp_path / "colour.png", 4)
 
 
+def test_names_of_medical_files(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").touch()
+    assert list_inputs(tmp_path) == list_inputs(tmp_path / "a.nii.gz") == [tmp_path / "a.nii.gz"]
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"would both get the mask a\.png"):
+        list_inputs(tmp_path)
+
+
 def test_inputs_are_checked_before_anything_else(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         list_inputs(tmp_path / "nowhere")

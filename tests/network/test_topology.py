@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.network.topology import logo_topology, unet_topology
+from medt_pipeline.network.topology import lattices, local_patch_size, logo_topology, patch_lattices, unet_topology
 
 
 def test_published_topology_comes_out_at_128() -> None:
@@ -48,7 +49,40 @@ def test_grid_covers_the_image_or_the_error_names_sizes_that_work(height: int, w
         assert min(branch.stage_sizes[-1]) >= 2
 
 
-@pytest.mark.parametrize("rule", [unet_topology, logo_topology])
+@pytest.mark.parametrize("rule", [unet_topology, logo_topology, lattices, local_patch_size])
 def test_too_small_an_image_names_the_smallest(rule) -> None:
     with pytest.raises(UserError, match=r"at least 16 .* got \(12, 40\); .* \(16, 40\)"):
         rule((12, 40))
+
+
+@pytest.mark.parametrize(
+    ("image_size", "coarsest", "patch", "coarsest_of_patch"),
+    [
+        ((128, 128), (8, 8), (32, 32), (4, 4)),
+        ((512, 512), (32, 32), (128, 128), (8, 8)),
+        ((96, 128), (6, 8), (24, 32), (6, 8)),
+        ((522, 775), (33, 49), (136, 136), (17, 17)),
+        ((16, 16), (4, 4), (16, 16), (4, 4)),
+    ],
+    ids=str,
+)
+def test_lattices_and_patches_of_hybrid_networks(image_size, coarsest, patch, coarsest_of_patch) -> None:
+    assert lattices(image_size)[-1] == coarsest
+    assert local_patch_size(image_size) == patch
+    assert patch_lattices(patch)[-1] == coarsest_of_patch
+
+
+@given(st.tuples(st.integers(16, 1200), st.integers(16, 1200)))
+def test_maps_of_patches_can_be_joined_to_those_of_any_image(image_size) -> None:
+    patch = local_patch_size(image_size)
+    grid = [-(-side // of_patch) for side, of_patch in zip(image_size, patch, strict=True)]
+    of_image, of_patch = lattices(image_size), patch_lattices(patch)
+    # One level with attention at least, and no more than the image has.
+    assert 3 <= len(of_patch) <= len(of_image) <= 5
+    assert min(of_image[-1]) >= 4
+    for whole, part in zip(of_image, of_patch, strict=False):
+        assert all(side <= count * of_part for side, count, of_part in zip(whole, grid, part, strict=True))
+    for fine, coarse in pairwise(of_patch):
+        assert fine == (2 * coarse[0], 2 * coarse[1])
+    # The longer side is cut into pieces that are about as long as those of the shorter one.
+    assert max(patch) <= 2 * min(patch)

@@ -45,9 +45,9 @@ def test_networks_follow_an_edited_patch(plans: dict) -> None:
 
 def test_what_was_edited_of_the_network_stays(plans: dict) -> None:
     changed = edited(plans, patch_size=[96, 160])
-    changed["configurations"]["2d"]["architecture"]["arch_kwargs"]["base_width"] = 32
+    changed["configurations"]["2d"]["architecture"]["arch_kwargs"]["scale_start"] = 0.2
     derived = consistent(changed, "2d", "MedTPlans.json")["configurations"]["2d"]["architecture"]["arch_kwargs"]
-    assert (derived["base_width"], derived["image_size"]) == (32, [96, 160])
+    assert (derived["scale_start"], derived["image_size"]) == (0.2, [96, 160])
 
 
 def test_all_contradictions_are_named_with_their_rule(plans: dict) -> None:
@@ -58,7 +58,7 @@ def test_all_contradictions_are_named_with_their_rule(plans: dict) -> None:
     for part in ("`batch_size` must be a whole number of at least 1", "`patch_size` must be a list of 2", "`epochs`"):
         assert part in message
     with pytest.raises(UserError, match=r"topology.logo_topology[\s\S]*`warmup_epochs` must be at most 1 with 2"):
-        consistent(edited(plans, patch_size=[250, 384], epochs=2, warmup_epochs=2), "2d", "MedTPlans.json")
+        consistent(edited(plans, patch_size=[250, 384], epochs=2, warmup_epochs=2), "2d_medt", "MedTPlans.json")
 
 
 def test_a_step_that_needs_more_memory_is_refused(plans: dict, planned: Drawn) -> None:

@@ -61,7 +61,7 @@ def test_all_mistakes_are_reported_together() -> None:
 @pytest.mark.parametrize(
     ("assignments", "sentence"),
     [
-        (["patch_size=250,384"], "the nearest sizes that can are (248, 384) and (252, 384)"),
+        (["patch_size=250,384", "architecture=MedT"], "the nearest sizes that can are (248, 384) and (252, 384)"),
         (["patch_size=250,384", "architecture=LoGo"], "breaks the rule topology.logo_topology"),
         (["patch_size=8,8"], "`patch_size` must be a list of 2, each a whole number of at least 16, got '8,8'"),
         (["patch_size=256"], "`patch_size` must be a list of 2"),
@@ -70,13 +70,16 @@ def test_all_mistakes_are_reported_together() -> None:
         (["fixed_patch_size=128,128", "reduction=2"], "exclude each other"),
         (["epochs=5", "warmup_epochs=5"], "`warmup_epochs` must be at most 4 with 5 `epochs`, got 5"),
         (["epochs=5", "gates_fixed_epochs=6"], "`gates_fixed_epochs` must be at most 5 with 5 `epochs`, got 6"),
-        (["architecture=UNet", "form=published"], "which the architecture UNet does not have"),
+        (["architecture=UNet", "form=published"], "`form` is that of the published networks, which UNet is not"),
         (["mirror_axes=2"], "each entry a whole number of at least 0 and at most 1, got '2'"),
         (["mirror_axes=0,0"], "a list without repetition"),
         (["passes_over_data=none"], "`passes_over_data` must be a number above 0, got 'none'"),
         (["learning_rate=nan"], "`learning_rate` must be a number above 0 and at most 1, got 'nan'"),
         (["deep_supervision=1"], "`deep_supervision` must be true or false, got '1'"),
-        (["architecture=ResNet"], "one of MedT, LoGo, GatedAxialUNet, AxialUNet, UNet"),
+        (
+            ["architecture=ResNet"],
+            "MedT-L, MedT, LoGo, GatedAxialUNet, AxialUNet, UNet, ResEncUNet",
+        ),
     ],
 )
 def test_contradictions_name_the_rule(assignments: list[str], sentence: str) -> None:
@@ -86,15 +89,16 @@ def test_contradictions_name_the_rule(assignments: list[str], sentence: str) -> 
 
 
 def test_other_architectures_take_patches_without_a_grid() -> None:
-    assert parse_overrides(["patch_size=250,384", "architecture=AxialUNet"]).patch_size == (250, 384)
+    for architecture in ("AxialUNet", "MedT-M"):
+        assert parse_overrides(["patch_size=250,384", f"architecture={architecture}"]).patch_size == (250, 384)
 
 
 def test_a_preset_takes_what_was_set_and_follows() -> None:
     preset = load_preset("default")
     found = parse_overrides(["epochs=12", "batch_size=2", "modality=other"]).applied_to(preset)
-    assert found == dataclasses.replace(preset, epochs=12, batch_size=2, warmup_epochs=0, gates_fixed_epochs=1)
+    assert found == dataclasses.replace(preset, epochs=12, batch_size=2, warmup_epochs=0, gates_fixed_epochs=0)
     kept = parse_overrides(["epochs=12", "warmup_epochs=3"]).applied_to(preset)
-    assert (kept.warmup_epochs, kept.gates_fixed_epochs) == (3, 1)
+    assert (kept.warmup_epochs, kept.gates_fixed_epochs) == (3, 0)
 
 
 def test_a_preset_gives_way() -> None:

@@ -30,7 +30,7 @@ def test_every_decision_stands_in_the_plans_with_its_reason(plans: dict) -> None
         assert callable(getattr(rules, function))
 
 
-@pytest.mark.parametrize("configuration", ["2d", "2d_logo", "2d_gated", "2d_axial", "2d_unet"])
+@pytest.mark.parametrize("configuration", ["2d", "2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet", "2d_resenc"])
 def test_stock_nnunet_reads_the_plans_and_makes_every_network(plans: dict, configuration: str) -> None:
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager

@@ -16,9 +16,7 @@ import pytest
 
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
-from medt_pipeline.dataset_conversion import glas
-from medt_pipeline.dataset_conversion.folder import FolderOptions
-from medt_pipeline.dataset_conversion.folder import convert as convert_folder
+from medt_pipeline.dataset_conversion import registry
 from medt_pipeline.dataset_conversion.target import Target
 from medt_pipeline.planning.comparison import readable_difference
 from medt_pipeline.planning.run import plan_and_preprocess
@@ -26,22 +24,13 @@ from medt_pipeline.planning.run import plan_and_preprocess
 REFERENCE = Path(__file__).resolve().parents[2] / "plans" / "reference"
 
 
-def _glas(source: Path, target: Target) -> None:
-    glas.convert(source, target)
-
-
-def _usgra(source: Path, target: Target) -> None:
-    images, masks = source / "dataset" / "images", source / "dataset" / "masks"
-    convert_folder(images, masks, target, FolderOptions("background=0,nerve=1,vessel=2"))
-
-
-CONVERTERS: dict[str, Callable[[Path, Target], None]] = {"glas": _glas, "usgra": _usgra}
+SETS = ("glas", "monuseg", "busi", "usgra")
 
 
 def planned(name: str, source: Path, folder: Path) -> dict[str, Any]:
     """What the planner decided for a real data set on a CPU, without what every plan of nnU-Net holds."""
     workspace = Workspace.locate(folder)
-    CONVERTERS[name](source, Target(workspace, 903, "Reference"))
+    registry.convert(registry.source(name), Target(workspace, 903, "Reference"), {"src": source})
     plan_and_preprocess(903, workspace.activate(), "cpu", memory_gb=4, quiet=True)
     plans = read_json(workspace.preprocessed / "Dataset903_Reference" / "MedTPlans.json")
     return {"decisions": plans["medt"]["decisions"], "configurations": plans["configurations"]}
@@ -49,7 +38,7 @@ def planned(name: str, source: Path, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", CONVERTERS)
+@pytest.mark.parametrize("name", SETS)
 def test_plan_is_as_before(name: str, real_data: Callable[[str], Path], tmp_path: Path) -> None:
     expected = json.loads((REFERENCE / f"{name}.json").read_text(encoding="utf-8"))
     differences = readable_difference(expected, planned(name, real_data(name), tmp_path))
@@ -58,7 +47,7 @@ def test_plan_is_as_before(name: str, real_data: Callable[[str], Path], tmp_path
 
 def write_references(data: Path) -> None:
     """Write all reference plans anew from the data sets below `data`."""
-    for name in CONVERTERS:
+    for name in SETS:
         with tempfile.TemporaryDirectory() as folder:
             content = planned(name, data / name, Path(folder))
         text = json.dumps(content, indent=1, ensure_ascii=False)

@@ -4,12 +4,13 @@ import math
 from pathlib import Path
 
 from medt_pipeline.evaluation.metrics import Counts
+from medt_pipeline.evaluation.scores import Scores
 from medt_pipeline.report.case_table import case_table
 from medt_pipeline.report.cases import Case, LabelScores, Region, in_order
 
 
 def scores(dice: float, kind: str = "both") -> LabelScores:
-    return LabelScores(dice, dice, dice, dice, kind, Counts(1, 0, 0, 0))
+    return LabelScores(Scores(dice, dice), kind, Counts(1, 0, 0, 0))
 
 
 def test_columns_that_nobody_fills_are_left_out() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.evaluation.metrics import Counts
-from medt_pipeline.report.cases import Case, LabelScores, in_order, read_quality, scores_by_case
+from medt_pipeline.evaluation.scores import Scores
+from medt_pipeline.report.cases import Case, LabelScores, in_order, read_quality, read_scores
 
 ROW = {
     "image": "a",
@@ -27,9 +29,7 @@ ROW = {
 
 
 def scored(name: str, **dice: float) -> Case:
-    scores = {
-        label: LabelScores(value, value / 2, value, value, "both", Counts(1, 1, 1, 1)) for label, value in dice.items()
-    }
+    scores = {label: LabelScores(Scores(value, value / 2), "both", Counts(1, 1, 1, 1)) for label, value in dice.items()}
     return Case(name, Path(f"{name}.png"), scores=scores)
 
 
@@ -76,18 +76,24 @@ def test_without_truth_the_estimate_then_the_uncertainty_then_the_name_decides()
     assert in_order(estimated).marks == {"b": "lowest", "a": "highest"}
 
 
-def test_scores_are_read_with_null_as_undefined() -> None:
-    found = scores_by_case({"images": [ROW, {**ROW, "label": "lumen", "dice": None, "case": "neither"}]}, Path("x"))
+def test_scores_are_read_with_null_as_undefined(tmp_path: Path) -> None:
+    rows = [{**ROW, "hd95": 3.5}, {**ROW, "label": "lumen", "dice": None, "case": "neither"}]
+    (tmp_path / "scores.json").write_text(json.dumps({"images": rows, "distance_unit": "mm"}))
+    file = read_scores(tmp_path / "scores.json")
+    assert file.unit == "mm"
+    found = file.by_case
+    assert found["a"]["gland"].scores.hd95 == 3.5
     assert found["a"]["gland"].counts == Counts(0, 0, 5, 10)
-    assert math.isnan(found["a"]["gland"].precision)
-    assert math.isnan(found["a"]["lumen"].dice)
+    assert math.isnan(found["a"]["gland"].scores.precision)
+    assert math.isnan(found["a"]["lumen"].scores.dice)
     assert Case("a", Path("a"), scores=found["a"]).remarks == ["gland: miss"]
 
 
 @pytest.mark.parametrize("content", [{}, {"images": [{"image": "a"}]}, {"images": 3}, {"images": [{**ROW, "tp": "x"}]}])
-def test_other_scores_are_refused(content: dict) -> None:
+def test_other_scores_are_refused(tmp_path: Path, content: dict) -> None:
+    (tmp_path / "scores.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"scores\.json does not hold scores"):
-        scores_by_case(content, Path("scores.json"))
+        read_scores(tmp_path / "scores.json")
 
 
 def test_quality_is_found_by_case_whatever_named_the_image(tmp_path: Path) -> None:

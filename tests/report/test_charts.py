@@ -9,6 +9,7 @@ import defusedxml.ElementTree as ElementTree
 import pytest
 
 from medt_pipeline.evaluation.quality import Quality
+from medt_pipeline.report.cases import ScoreFile
 from medt_pipeline.report.charts import Chart, curve_charts, dice_chart, quality_chart, ranking_chart
 from medt_pipeline.report.estimates import Estimate
 from medt_pipeline.report.folds import TrainedFold
@@ -32,7 +33,7 @@ def fold(number: int, epochs: int) -> TrainedFold:
     values = [1 / (epoch + 1) for epoch in range(epochs)]
     names = ("epoch", "training_loss", "validation_loss", "pseudo_dice_moving_average")
     curves = dict.fromkeys(names, values) | {"epoch": list(range(epochs))}
-    return TrainedFold("2d", number, Path("x"), curves, {}, {})
+    return TrainedFold("2d", number, Path("x"), curves, {}, ScoreFile())
 
 
 def test_curves_name_their_folds() -> None:

@@ -13,7 +13,7 @@ from tests.report.drawn_results import MODEL, NAME, add_fold
 def test_folds_with_scores_curves_and_facts(results: Workspace) -> None:
     folds = find_folds(results, NAME)
     assert [(one.configuration, one.fold) for one in folds] == [("2d", 0), ("2d", 1), ("2d_unet", 0)]
-    assert sorted(folds[0].scores) == [f"p{number}_0" for number in range(6)]
+    assert sorted(folds[0].scores.by_case) == [f"p{number}_0" for number in range(6)]
     assert folds[0].curves["epoch"] == [0, 1, 2]
     assert folds[0].run["seed"] == 7
     assert (folds[0].masks / "p0_0.png").exists()
@@ -29,7 +29,7 @@ def test_the_configuration_with_most_scored_folds_is_taken(results: Workspace) -
 def test_what_is_not_scored_cannot_be_chosen(fresh: Workspace) -> None:
     add_fold(fresh, NAME, "2d_axial", 0)
     folds = find_folds(fresh, NAME)
-    assert folds[-1].scores == {}
+    assert folds[-1].scores.by_case == {}
     with pytest.raises(UserError, match=r"'2d_axial' has scored .*; scored are: 2d\."):
         choose_configuration(folds, "2d_axial")
     with pytest.raises(UserError, match="No fold has scored .* medt_train ID cv"):

@@ -18,6 +18,8 @@ CONTENT = {
         {"model": "a__b__2d_unet", "configuration": "2d_unet", "folds": [0, 1], "weight": 0.4},
     ],
     "quality": None,
+    "postprocessing": {"version": 1, "smoothing_px": 0.0, "classes": {}},
+    "postprocessing_trials": [{"label": "gland", "step": "fill holes", "gain": 0.01, "low": None, "taken": True}],
     "weights": "learned",
     "weights_gain": {"value": 0.01, "low": None, "high": None},
     "rule": "The best.",
@@ -45,14 +47,16 @@ def test_ranking_and_recipe_are_read(tmp_path: Path) -> None:
     assert math.isnan(selection.ranking[1].seconds)
     assert selection.weights_gain is not None
     assert math.isnan(selection.weights_gain.low)
-    assert selection.postprocessing == {}
+    assert [(one.label, one.step, one.taken) for one in selection.trials] == [("gland", "fill holes", True)]
 
 
 def test_none_where_it_was_not_selected(tmp_path: Path) -> None:
     assert read_selection(tmp_path) is None
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"ranking": [{}]}, {"ranking": 3}, {"weights_gain": 1}])
+@pytest.mark.parametrize(
+    "change", [{"format": 2}, {"ranking": [{}]}, {"ranking": 3}, {"postprocessing_trials": [{}]}, {"weights_gain": 1}]
+)
 def test_another_file_is_refused(tmp_path: Path, change: dict) -> None:
     (tmp_path / "inference.json").write_text(json.dumps(CONTENT | change))
     with pytest.raises(UserError, match="run medt_find_best again"):

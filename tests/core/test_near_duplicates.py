@@ -11,10 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from medt_pipeline.core.images import list_images, read_image
-from medt_pipeline.demo.histology import draw_histology
-from medt_pipeline.demo.ultrasound import draw_ultrasound
-from medt_pipeline.fingerprint.levels import to_levels
-from medt_pipeline.fingerprint.near_duplicates import (
+from medt_pipeline.core.levels import to_levels
+from medt_pipeline.core.near_duplicates import (
     LEAST_CORRELATION,
     MOST_DIFFERENT_BITS,
     connected_groups,
@@ -24,6 +22,8 @@ from medt_pipeline.fingerprint.near_duplicates import (
     similar_pairs,
     thumbnail,
 )
+from medt_pipeline.demo.histology import draw_histology
+from medt_pipeline.demo.ultrasound import draw_ultrasound
 
 
 def ultrasound(seed: int) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     thumbnails = np.random.default_rng(1).integers(0, 256, (30, 32, 32)).astype(np.uint8)
     thumbnails[20:] = thumbnails[:10]
     whole = find_similar(thumbnails)
-    monkeypatch.setattr("medt_pipeline.fingerprint.near_duplicates.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("medt_pipeline.core.near_duplicates.ROWS_AT_ONCE", 7)
     assert [(i, j) for i, j, _ in find_similar(thumbnails)] == [(i, j) for i, j, _ in whole]
     assert [(i, j) for i, j, _ in whole] == [(i, i + 20) for i in range(10)]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.fingerprint.levels import block_means, to_levels
+from medt_pipeline.core.levels import block_means, to_levels
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))))

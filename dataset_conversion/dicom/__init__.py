@@ -1,0 +1,1 @@
+"""Ultrasound DICOM: finding clips and their masks, and what stands for a patient outside the hospital."""

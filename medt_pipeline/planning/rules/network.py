@@ -1,0 +1,31 @@
+"""Which network of the family: by the device and by how much there is to learn from."""
+
+from __future__ import annotations
+
+from medt_pipeline.planning.decisions import Decision
+from medt_pipeline.planning.presets import ArchitectureName, DeviceKind
+
+CASES_FOR_LARGE = 200
+"""Fewer are learned by heart: with 60 images, more capacity lowered the training loss and not the score."""
+FEW_CASES = 12
+"""With fewer, the smallest network is trained."""
+
+
+def choose_network(cases: int, device_kind: DeviceKind) -> Decision[ArchitectureName]:
+    """Choose the network of the configurations `2d` and `2d_whole`.
+
+    Args:
+        cases: that can be trained on.
+        device_kind: "cpu" or "gpu".
+    """
+    value: ArchitectureName = "MedT-M"
+    if cases < FEW_CASES:
+        value, why = "MedT-S", f"{cases} cases are too few for a larger one"
+    elif device_kind == "gpu" and cases >= CASES_FOR_LARGE:
+        value, why = "MedT-L", f"{cases} cases and a GPU"
+    elif device_kind == "gpu":
+        why = f"{cases} cases are fewer than the {CASES_FOR_LARGE} for the large one"
+    else:
+        why = "a CPU trains the large one in no acceptable time"
+    facts = {"cases": cases, "device_kind": device_kind}
+    return Decision("network", value, "network.choose_network", f"{value}: {why}.", facts)

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from medt_pipeline.planning.presets import DeviceKind
+from medt_pipeline.planning.rules.network import choose_network
+
+
+@pytest.mark.parametrize(
+    ("cases", "kind", "expected"),
+    [
+        (11, "gpu", "MedT-S"),
+        (12, "cpu", "MedT-M"),
+        (5000, "cpu", "MedT-M"),
+        (199, "gpu", "MedT-M"),
+        (200, "gpu", "MedT-L"),
+    ],
+)
+def test_size_follows_device_and_cases(cases: int, kind: DeviceKind, expected: str) -> None:
+    decision = choose_network(cases, kind)
+    assert decision.value == expected
+    assert decision.reason.startswith(f"{expected}: ")
