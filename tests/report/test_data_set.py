@@ -28,7 +28,9 @@ def test_the_scores_are_those_of_the_folds(results: Workspace, tmp_path: Path) -
     file = results.results / NAME / MODEL.format("2d_unet") / "fold_0" / "validation" / "medt_scores.json"
     scores = json.loads(file.read_text())["classes"]["gland"]
     page = words(report_data_set(905, results, "2d_unet", tmp_path / "page.html", quiet=True).file)
-    assert f"gland {scores['mean']['dice']:.3f} (" in page
+    for name, title in (("dice", "Dice"), ("hd95", "HD95 (px)"), ("surface_dice", "surface Dice (within 2 px)")):
+        low, high = scores["mean_interval"][name]
+        assert f"{title} {scores['mean'][name]:.3f} ({low:.3f}–{high:.3f})" in page
     assert f"gland {scores['pooled']['dice']:.3f} {scores['pooled']['iou']:.3f} 6 0 0 0" in page
 
 
