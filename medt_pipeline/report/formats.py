@@ -9,7 +9,7 @@ from typing import Any
 UNDEFINED = "–"
 MOST_ENTRIES = 12
 """Entries of a list that are written out."""
-LONGEST_WORD = 16
+LONGEST_WORD = 32
 """Letters of a hash or the like that are written out."""
 
 

@@ -12,16 +12,36 @@ from medt_pipeline.evaluation.scores import DISTANCES, TITLES, Scores, scores_of
 from medt_pipeline.report.cases import Case, LabelScores
 from medt_pipeline.report.estimates import Estimate, mean_over_images
 
+MEANINGS = {
+    "dice": "twice the common pixels over the pixels of both masks; the same as F1",
+    "iou": "the common pixels over the pixels of either mask; also called Jaccard",
+    "precision": "share of the prediction that is right",
+    "recall": "share of the ground truth that was found; also called sensitivity",
+    "hd95": "95th percentile of the distances between the outlines; less is better",
+    "assd": "mean distance between the outlines; less is better",
+    "surface_dice": "share of both outlines that lies within the tolerance of the other",
+    "object_f1": "share of objects that were found, by the rule of the GlaS contest",
+    "object_dice": "Dice of each object and its partner, weighted by area, by the rule of the GlaS contest",
+    "object_hausdorff": "Hausdorff distance of each object and its partner, weighted likewise; less is better",
+    "aji": "aggregated Jaccard index of the objects",
+    "aji_plus": "the same with each object in one pair only",
+    "detection_quality": "F1 of the objects, where partners share more than half of their union",
+    "segmentation_quality": "mean IoU of these pairs",
+    "panoptic_quality": "DQ times SQ",
+}
+"""What each score says, for readers from other fields; docs/reference/scores.md defines them."""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score: its title, and its mean over images for each class.
+    """One score: its title, what it means, and its mean over images for each class.
 
     Attributes:
         together: mean over images of the mean over the classes of an image; None but for Dice and IoU of several.
     """
 
     title: str
+    meaning: str
     by_class: Mapping[str, Estimate]
     together: Estimate | None = None
 
@@ -74,6 +94,7 @@ def score_table(cases: Sequence[Case], unit: str = "px", tolerance: str = "") ->
         tuple(
             ScoreRow(
                 _title(name, unit, tolerance),
+                MEANINGS[name],
                 {label: _mean(scored, label, name) for label in labels},
                 together.get(name) if len(labels) > 1 else None,
             )

@@ -27,7 +27,7 @@ def test_percent(value: float, text: str) -> None:
         ([], "–"),
         (list(range(20)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …"),
         ({"a": 1, "b": [2, 3]}, "a: 1, b: 2, 3"),
-        ("0123456789abcdef0", "0123456789abcdef…"),
+        ("0123456789abcdef" * 4, "0123456789abcdef0123456789abcdef…"),
         ("words of any length at all", "words of any length at all"),
     ],
 )

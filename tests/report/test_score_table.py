@@ -8,7 +8,7 @@ import pytest
 from medt_pipeline.evaluation.metrics import Counts, empty_case
 from medt_pipeline.evaluation.scores import Scores, scores_of_sums
 from medt_pipeline.report.cases import Case, LabelScores
-from medt_pipeline.report.score_table import score_table
+from medt_pipeline.report.score_table import MEANINGS, score_table
 
 
 def case(name: str, group: str, **counts: tuple[int, int, int, int]) -> Case:
@@ -59,3 +59,7 @@ def test_distances_state_their_unit_and_tolerance() -> None:
     table = score_table([Case("a", Path("a"), scores={"x": found})], "mm", "2 px")
     assert table is not None
     assert [row.title for row in table.rows] == ["HD95 (mm)", "surface Dice (within 2 px)"]
+
+
+def test_every_score_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(Scores._fields)

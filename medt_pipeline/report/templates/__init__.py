@@ -1,0 +1,1 @@
+"""Template, style and script of the page; the file makes setuptools take the folder along."""
