@@ -105,7 +105,7 @@ def predict_images(
             summary.failed[image.name] = str(error)
     summary.seconds = time.monotonic() - started
     _write_quality(target, ensemble.recipe.quality if ensemble.recipe else None, expected)
-    _write_records(target, ensemble, dataset_json, device, options, summary)
+    _write_records(source, target, ensemble, dataset_json, device, options, summary)
     return summary
 
 
@@ -197,6 +197,7 @@ def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str,
 
 
 def _write_records(
+    source: Path,
     target: Path,
     ensemble: Ensemble,
     dataset_json: dict,
@@ -210,6 +211,7 @@ def _write_records(
         target / MANIFEST,
         {
             **environment(),
+            "images": str(source.resolve()),
             "data_set": ensemble.models[0].dataset_name,
             "models": [
                 {"configuration": model.configuration, "folds": list(model.folds), "weight": weight}

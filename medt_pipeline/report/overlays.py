@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +32,28 @@ def write_overlays(
     truths = {} if reference is None else find_label_maps(reference, "references")
     written = []
     for name, path in find_label_maps(masks, "masks").items():
-        source = sources.get(name) or sources.get(f"{name}_0000")
+        source = image_of(name, sources)
         if source is None:
             raise UserError(f"{path} has no image in {images}; name both alike, but for the ending.")
         image = read_image(source)
-        mask = _read_fitting(path, source, image.shape)
-        truth = _read_fitting(truths[name], source, image.shape) if name in truths else None
+        mask = read_fitting(path, source, image.shape)
+        truth = read_fitting(truths[name], source, image.shape) if name in truths else None
         written.append(make_folder(target) / f"{name}.png")
         write_png(written[-1], draw_overlay(image, mask, truth, names))
     return written
 
 
-def _read_fitting(path: Path, source: Path, shape: tuple[int, ...]) -> np.ndarray:
+def image_of(name: str, images: Mapping[str, Path]) -> Path | None:
+    """The image of the mask `name` among `images` by stem: of the same stem or of stem + "_0000"; None without one."""
+    return images.get(name) or images.get(f"{name}_0000")
+
+
+def read_fitting(path: Path, source: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read the label map of an image `source` of `shape`, (H, W, …).
+
+    Raises:
+        UserError: it cannot be read or has another size.
+    """
     label_map = read_label_map(path)
     if label_map.shape != shape[:2]:
         sizes = [f"{height} × {width}" for height, width in (label_map.shape, shape[:2])]

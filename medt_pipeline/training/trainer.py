@@ -77,7 +77,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             "dataset_json": dataset_json,
             "device": str(device),
         }
-        self.logger: PlainLogger = PlainLogger(self.logger)
+        self.logger: PlainLogger = PlainLogger(self.logger, writes=self.local_rank == 0)
         settings = self.configuration_manager.configuration.get("medt", {}).get("schedule")
         if settings is None:
             raise UserError(
@@ -216,10 +216,11 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         return result
 
     def on_epoch_end(self) -> None:
-        """Keep the pseudo Dice for the display, then nnU-Net's bookkeeping and checkpoints."""
+        """Keep the pseudo Dice for the display, then nnU-Net's bookkeeping and checkpoints, and the curves."""
         if self.progress is not None:
             self.progress.dice = self.logger.get_value("ema_fg_dice", step=-1)
         super().on_epoch_end()
+        self.logger.write_curves(self._foreground_names())
 
     def run_training(self) -> None:
         """Train to the end, to the end of the budget, or until interrupted.
@@ -238,6 +239,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         finally:
             if self.progress is not None:
                 self.progress.close()
+            self.logger.close()
         self.logger.plot_progress_png(self.output_folder, force=True)
 
     def _state(self) -> dict[str, Any]:
@@ -314,6 +316,13 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.set_deep_supervision_enabled(False)
         validate_fold(self, save_probabilities)
         self.set_deep_supervision_enabled(True)
+
+    def _foreground_names(self) -> list[str]:
+        """Names of what the pseudo Dice is computed of, in its order."""
+        labels = {
+            name: value for name, value in self.dataset_json["labels"].items() if name not in ("background", "ignore")
+        }
+        return list(labels) if self.label_manager.has_regions else sorted(labels, key=labels.__getitem__)
 
     def _plain_network(self) -> nn.Module:
         network = self.network
