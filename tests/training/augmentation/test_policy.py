@@ -36,7 +36,12 @@ def with_policy(planned: Drawn, target: Path, policy: AugmentationPolicy | None)
     file = copy.preprocessed / "MedTPlans.json"
     plans = json.loads(file.read_text())
     settings = plans["configurations"]["2d"]["medt"]
-    settings["schedule"] |= {"epochs": 1, "iterations_per_epoch": 2, "validation_iterations_per_epoch": 1}
+    settings["schedule"] |= {
+        "epochs": 1,
+        "iterations_per_epoch": 2,
+        "validation_iterations_per_epoch": 1,
+        "warmup_epochs": 0,
+    }
     settings.pop("augmentation", None)
     if policy is not None:
         settings["augmentation"] = asdict(policy)
