@@ -109,7 +109,7 @@ class Order:
     Attributes:
         by: by what they are ordered, as a phrase.
         cases: the first wants most attention.
-        marks: the cases that are shown first, with a word for each: "worst", "median" or "best".
+        marks: the cases that are shown first, with a word for each, such as "worst", "median" or "best"; "" for none.
     """
 
     by: str
@@ -168,7 +168,7 @@ def in_order(cases: Sequence[Case]) -> Order:
             first = tuple(named[index] for index in known)
             rest = tuple(case for case, value in zip(named, values, strict=True) if math.isnan(value))
             return Order(by, first + rest, _marked([case.name for case in first], words))
-    return Order("name", tuple(named), {case.name: "first" for case in named[: 3 * SHOWN_FIRST]})
+    return Order("name", tuple(named), {case.name: "" for case in named[: 3 * SHOWN_FIRST]})
 
 
 def _marked(names: Sequence[str], words: tuple[str, str, str]) -> dict[str, str]:

@@ -210,9 +210,10 @@ def _layers(cases: Sequence[Case], has_truth: bool) -> list[Layer]:
 
 
 def _case_text(order: Order, album: Album) -> str:
-    words = list(dict.fromkeys(order.marks.values()))
-    first = f"{len(order.marks)} cases are shown first ({', '.join(words)}; by {order.by})"
-    sentences = [f"{first}; choose any other in the table, or step through them with the arrow keys."]
+    words = [word for word in dict.fromkeys(order.marks.values()) if word]
+    which = f"{', '.join(words)}; by {order.by}" if words else f"by {order.by}"
+    shown = f"{len(order.marks)} of {len(order.cases)} cases are shown first ({which})"
+    sentences = [f"{shown}; choose any other in the table, or step through them with the arrow keys."]
     if album.reduced:
         sentences.append(f"Pictures are reduced to at most {album.side} pixels; scores are taken at full size.")
     if album.left_out:
