@@ -27,7 +27,7 @@ pytestmark = pytest.mark.browser
 Open = Callable[[Path], "WebDriver"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # so that without a browser it skips before anything is prepared
 def driver() -> Iterator[WebDriver]:
     webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is not installed")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
