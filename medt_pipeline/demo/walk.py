@@ -168,7 +168,8 @@ def closing_words(folder: Path) -> str:
             "For your own images:",
             "  medt_convert folder --images IMAGES --masks MASKS -d 110 -n Mine --groups REGEX_OF_THE_PATIENT",
             "  medt_plan_and_preprocess -d 110",
-            "  medt_train 110 fold0          # and fold1 … fold4",
+            "  medt_train 110 cv             # or fold0 alone, for a first answer",
+            "  medt_find_best 110",
             "  medt_predict -i NEW_IMAGES -o NEW_MASKS --overlays",
         ]
     )
