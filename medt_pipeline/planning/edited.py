@@ -16,7 +16,7 @@ from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOp
 from medt_pipeline.planning.memory_model import estimate_planned_memory
 from medt_pipeline.planning.overrides import Scheme, architecture_rules
 from medt_pipeline.planning.preprocessing import how_preprocessed, preprocessing_record
-from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName
+from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName, most_epochs
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE
 from medt_pipeline.planning.rules.schedule import Schedule
 from medt_pipeline.planning.schema import Key, Limits, mistakes
@@ -110,9 +110,11 @@ def _contradictions(
     settings: Mapping[str, Any], schedule: Mapping[str, Any] | None, name: ArchitectureName | None
 ) -> list[str]:
     found = [] if name is None else architecture_rules(name, {"patch_size": tuple(settings["patch_size"])})
-    for key, less in (("warmup_epochs", 1), ("gates_fixed_epochs", 0)):
-        if schedule is not None and schedule[key] > schedule["epochs"] - less:
-            found.append(f"`{key}` must be at most {schedule['epochs'] - less} with {schedule['epochs']} `epochs`")
+    if schedule is None:
+        return found
+    for key, most in most_epochs(schedule["epochs"]).items():
+        if schedule[key] > most:
+            found.append(f"`{key}` must be at most {most} with {schedule['epochs']} `epochs`")
     return found
 
 

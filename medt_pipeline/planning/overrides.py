@@ -21,6 +21,8 @@ from medt_pipeline.planning.presets import (
     Optimizer,
     Preset,
     contradictions,
+    limits_of,
+    most_epochs,
     unworkable,
 )
 from medt_pipeline.planning.rules.modality import Modality
@@ -40,8 +42,7 @@ WITHOUT_FORM = ("MedT-S", "MedT-M", "MedT-L", *UNETS)
 
 def _like_preset(name: str) -> Any:
     """A field that is not set unless given, within the limits of the preset's key of this name."""
-    metadata = next(one.metadata for one in dataclasses.fields(Preset) if one.name == name)
-    return field(default=None, metadata=dict(metadata))
+    return field(default=None, metadata=limits_of(name))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def contradictory(overrides: Overrides) -> list[str]:
     sizes = {"patch_size": overrides.patch_size, "fixed_patch_size": overrides.fixed_patch_size}
     found += [] if overrides.architecture is None else architecture_rules(overrides.architecture, sizes)
     if overrides.epochs is not None:
-        for name, most in (("warmup_epochs", overrides.epochs - 1), ("gates_fixed_epochs", overrides.epochs)):
+        for name, most in most_epochs(overrides.epochs).items():
             if given.get(name, 0) > most:
                 found.append(f"`{name}` must be at most {most} with {overrides.epochs} `epochs`, got {given[name]}")
     if overrides.architecture in WITHOUT_FORM and overrides.form is not None:

@@ -21,7 +21,7 @@ from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
 from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
-from medt_pipeline.planning.memory_model import TrainingMemory, estimate_planned_memory
+from medt_pipeline.planning.memory_model import estimate_planned_memory
 from medt_pipeline.planning.overrides import WITH_GRID, Overrides
 from medt_pipeline.planning.presets import ArchitectureName, DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy, choose_augmentation
@@ -177,7 +177,9 @@ class MedTPlanner(ExperimentPlanner):
             "resampling_fn_seg_kwargs": label_arguments,
             "resampling_fn_probabilities": logits_function.__name__,
             "resampling_fn_probabilities_kwargs": logits_arguments,
-            "architecture": self._plan_network(self.architecture, resolution.patch_size),
+            "architecture": self._plan_network(
+                self.architecture, resolution.patch_size, resolution.patch_size in self._recomputed
+            ),
             "medt": {"schedule": asdict(schedule.value), **self._planned_augmentation(), **self._planned_size()},
         }
 
@@ -216,7 +218,7 @@ class MedTPlanner(ExperimentPlanner):
             for key in self._others(patch_size):
                 configurations[f"{name}{ARCHITECTURES[key].suffix}"] = {
                     "inherits_from": name,
-                    "architecture": self._plan_network(key, patch_size),
+                    "architecture": self._plan_network(key, patch_size, patch_size in self._recomputed),
                 }
         plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
         self._forget_earlier(configurations)
@@ -339,9 +341,9 @@ class MedTPlanner(ExperimentPlanner):
     def _planned_augmentation(self) -> dict[str, Any]:
         return {} if self._augmentation is None else {"augmentation": asdict(self._augmentation)}
 
-    def _plan_network(self, architecture: ArchitectureName, patch_size: Size) -> dict[str, Any]:
+    def _plan_network(self, architecture: ArchitectureName, patch_size: Size, recompute: bool) -> dict[str, Any]:
         supervision = self._decide_deep_supervision(patch_size).value
-        options = NetworkOptions(self.preset.form, supervision, patch_size in self._recomputed)
+        options = NetworkOptions(self.preset.form, supervision, recompute)
         return ARCHITECTURES[architecture].plan(patch_size, options)
 
     def _decide_deep_supervision(self, patch_size: Size) -> Decision[bool]:
@@ -380,17 +382,17 @@ class MedTPlanner(ExperimentPlanner):
         backward.
         """
         if patch_size not in self._fitting:
-            kept = fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+            kept = fitting = self._largest_batch(patch_size, recompute=False)
             if kept < MIN_BATCH_SIZE and self.architecture not in UNETS:
-                self._recomputed[patch_size] = choose_recomputation(kept, kept, MIN_BATCH_SIZE, self.memory_gb)
-                fitting = self._estimate_memory(patch_size).largest_batch(self.memory_gb * 1e9)
+                fitting = self._largest_batch(patch_size, recompute=True)
                 self._recomputed[patch_size] = choose_recomputation(kept, fitting, MIN_BATCH_SIZE, self.memory_gb)
             self._fitting[patch_size] = fitting
         return self._fitting[patch_size]
 
-    def _estimate_memory(self, patch_size: Size) -> TrainingMemory:
-        plan = self._plan_network(self.architecture, patch_size)
-        return estimate_planned_memory(plan, self.dataset_json, patch_size, MIN_BATCH_SIZE, self.device_kind)
+    def _largest_batch(self, patch_size: Size, recompute: bool) -> int:
+        plan = self._plan_network(self.architecture, patch_size, recompute)
+        memory = estimate_planned_memory(plan, self.dataset_json, patch_size, MIN_BATCH_SIZE, self.device_kind)
+        return memory.largest_batch(self.memory_gb * 1e9)
 
     def _require_2d(self) -> None:
         depths = {int(shape[0]) for shape in self.dataset_fingerprint["shapes_after_crop"]}

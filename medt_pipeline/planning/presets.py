@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from typing import Any, Literal
 
@@ -131,12 +131,22 @@ def preset_from(content: Any, source: str) -> Preset:
     raise UserError(f"{source} is not a preset; {len(wrong)} thing{'s' if len(wrong) > 1 else ''} to mend:{lines}")
 
 
+def limits_of(name: str) -> dict[str, Any]:
+    """Metadata of a field that has the limits of the preset's key of this name."""
+    return dict(next(one.metadata for one in fields(Preset) if one.name == name))
+
+
+def most_epochs(epochs: int) -> dict[str, int]:
+    """The most epochs that keys may count of a training of `epochs`, by key."""
+    return {"warmup_epochs": epochs - 1, "gates_fixed_epochs": epochs}
+
+
 def contradictions(preset: Preset) -> list[str]:
     """Sentences on values that are allowed one by one but not together; empty where there are none."""
     found = []
     if preset.min_steps > preset.max_steps:
         found.append(f"`min_steps` must be at most `max_steps` ({preset.max_steps}), got {preset.min_steps}")
-    for name, most in (("warmup_epochs", preset.epochs - 1), ("gates_fixed_epochs", preset.epochs)):
+    for name, most in most_epochs(preset.epochs).items():
         value = getattr(preset, name)
         if value > most:
             found.append(f"`{name}` must be at most {most}, as there are {preset.epochs} `epochs`, got {value}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,14 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
-from medt_pipeline.training.run import SCORES, TrainingOptions, fold_folder, is_scored, train_fold
+from medt_pipeline.training.run import (
+    SCORES,
+    TrainingOptions,
+    fold_folder,
+    interrupt_on_termination,
+    is_scored,
+    train_fold,
+)
 
 TABLE = "medt_cross_validation"
 """Stem of the table's files in the results of the data set."""
@@ -161,23 +167,19 @@ class _Processes:
             UserError: folds failed; all are named with their reasons.
         """
         failed = []
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            with ThreadPoolExecutor(self.jobs) as pool:
-                slots = list(range(self.jobs))
-                futures = {pool.submit(self._train, task, slots): task for task in tasks}
-                try:
-                    for future, task in futures.items():
-                        error = future.result()
-                        if error is None:
-                            tell(task)
-                        else:
-                            failed.append(f"{task.name}: {error}")
-                except KeyboardInterrupt:
-                    self._stop(futures)
-                    raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with interrupt_on_termination(), ThreadPoolExecutor(self.jobs) as pool:
+            slots = list(range(self.jobs))
+            futures = {pool.submit(self._train, task, slots): task for task in tasks}
+            try:
+                for future, task in futures.items():
+                    error = future.result()
+                    if error is None:
+                        tell(task)
+                    else:
+                        failed.append(f"{task.name}: {error}")
+            except KeyboardInterrupt:
+                self._stop(futures)
+                raise
         if failed:
             raise UserError(f"{len(failed)} of {len(tasks)} folds failed:\n  - " + "\n  - ".join(failed))
 
@@ -233,10 +235,6 @@ class _Processes:
             return {**variables, "CUDA_VISIBLE_DEVICES": str(slot % torch.cuda.device_count())}
         threads = str(max((os.cpu_count() or 1) // self.jobs, 1))
         return {**variables, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _score(task: _Task) -> FoldScore:

@@ -136,7 +136,7 @@ def train_fold(
     if not finished:
         _train(trainer, folder, {"device": str(device), "configuration": configuration, "fold": fold, **same}, options)
     if fold != "all":
-        with _interrupt_on_termination(), _console_to(folder):
+        with interrupt_on_termination(), _console_to(folder):
             trainer.perform_actual_validation(options.save_probabilities)
         seconds = round(statistics.median(trainer.prediction_seconds), 4)
         write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
@@ -194,7 +194,7 @@ def _train(trainer: nnUNetTrainerMedT, folder: Path, facts: dict[str, Any], opti
     }
     write_json(make_folder(folder) / MANIFEST, manifest)
     trainer.show_progress(options.quiet)
-    with _interrupt_on_termination(), _console_to(folder):
+    with interrupt_on_termination(), _console_to(folder):
         trainer.run_training()
     manifest |= {"seconds": round(trainer.clock.elapsed(), 1), "epochs_trained": trainer.current_epoch}
     write_json(folder / MANIFEST, manifest)
@@ -289,7 +289,7 @@ def _console_to(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupt_on_termination() -> Iterator[None]:
+def interrupt_on_termination() -> Iterator[None]:
     """Treat SIGTERM, which schedulers send before they kill, as Ctrl-C, so that a checkpoint is written."""
 
     def interrupt(signum: int, frame: object) -> None:

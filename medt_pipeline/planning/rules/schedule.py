@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from medt_pipeline.planning.decisions import Decision
-from medt_pipeline.planning.presets import LearningRateSchedule, Loss, Optimizer, Preset
+from medt_pipeline.planning.presets import LearningRateSchedule, Loss, Optimizer, Preset, limits_of
 from medt_pipeline.planning.rules.foreground_oversampling import OF_NNUNET
 from medt_pipeline.planning.schema import within
 
@@ -29,17 +29,17 @@ class Schedule:
         foreground_oversampling: share of a batch whose patches must show a class, 0 to 1.
     """
 
-    epochs: int = field(metadata=within(1))
+    epochs: int = field(metadata=limits_of("epochs"))
     iterations_per_epoch: int = field(metadata=within(1))
     validation_iterations_per_epoch: int = field(metadata=within(1))
-    learning_rate: float = field(metadata=within(0, 1, above=True))
-    weight_decay: float = field(metadata=within(0, 1))
-    warmup_epochs: int = field(metadata=within(0))
-    gates_fixed_epochs: int = field(metadata=within(0))
+    learning_rate: float = field(metadata=limits_of("learning_rate"))
+    weight_decay: float = field(metadata=limits_of("weight_decay"))
+    warmup_epochs: int = field(metadata=limits_of("warmup_epochs"))
+    gates_fixed_epochs: int = field(metadata=limits_of("gates_fixed_epochs"))
     optimizer: Optimizer = "AdamW"
     loss: Loss = "dice_ce"
     learning_rate_schedule: LearningRateSchedule = "poly"
-    foreground_oversampling: float = field(default=OF_NNUNET, metadata=within(0, 1))
+    foreground_oversampling: float = field(default=OF_NNUNET, metadata=limits_of("foreground_oversampling"))
 
 
 def choose_schedule(
