@@ -28,6 +28,8 @@ LEVELS = 5
 """Maps of an encoder, at strides 1 to 16; fewer for small images."""
 STEM_LEVELS = 2
 """Levels of two convolutions each, at strides 1 and 2, before those with attention."""
+STEM_STRIDE = 2 ** (STEM_LEVELS - 1)
+"""Of the stem's last map."""
 HEADS = 8
 """Of every attention; all widths are multiples of it."""
 
@@ -68,13 +70,30 @@ def network_size(name: str, widths: Sequence[int] | None = None, blocks: Sequenc
     return size
 
 
+class Stem(nn.Module):
+    """Two convolutions each at strides 1 and 2, with `widths` channels."""
+
+    def __init__(self, input_channels: int, widths: Sequence[int], norm: Norm, recompute: bool) -> None:
+        super().__init__()
+        self.recompute = recompute
+        self.levels = nn.ModuleList()
+        for before, width in pairwise([input_channels, *widths]):
+            stride = 2 if len(self.levels) else 1
+            first, second = NormalisedConv(before, width, norm, stride), NormalisedConv(width, width, norm)
+            self.levels.append(nn.ModuleList([first, second]))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(cases, input_channels, H, W) → the map of each level, finest first."""
+        return _maps_of(self.levels, self.recompute, x)
+
+
 class HybridEncoder(nn.Module):
-    """Stem and levels of blocks.
+    """Levels of blocks with attention, each behind a convolution of stride 2.
 
     Args:
-        input_channels: channels of the image.
+        input_channels: channels of the stem's last map.
         size: widths and blocks, of which those of the levels that there are serve.
-        sizes: (height, width) of the map of each level, for which the relative tables are made; at most `LEVELS`.
+        sizes: (height, width) of the map of each level, for which the relative tables are made.
         stochastic_depth: probability of the last block to be passed by in training; it grows with depth.
         options: what all blocks have in common.
     """
@@ -90,29 +109,28 @@ class HybridEncoder(nn.Module):
         super().__init__()
         self.recompute = options.recompute
         self.levels = nn.ModuleList()
-        blocks = size.blocks[: len(sizes) - STEM_LEVELS]
+        blocks = size.blocks[: len(sizes)]
         drops = (stochastic_depth * block / max(sum(blocks) - 1, 1) for block in range(sum(blocks)))
         channels = input_channels
-        for level, (width, lattice) in enumerate(zip(size.widths, sizes, strict=False)):
-            stride = 2 if level else 1
-            in_stem = level < STEM_LEVELS
-            chain = nn.ModuleList([NormalisedConv(channels, width, options.norm, stride, activate=in_stem)])
-            if in_stem:
-                chain.append(NormalisedConv(width, width, options.norm))
-            else:
-                count = blocks[level - STEM_LEVELS]
-                chain.extend(HybridBlock(width, lattice, next(drops), options) for _ in range(count))
+        for width, count, lattice in zip(size.widths[STEM_LEVELS:], blocks, sizes, strict=False):
+            chain = nn.ModuleList([NormalisedConv(channels, width, options.norm, stride=2, activate=False)])
+            chain.extend(HybridBlock(width, lattice, next(drops), options) for _ in range(count))
             self.levels.append(chain)
             channels = width
 
     def forward(self, x: Tensor, patches: int = 1) -> list[Tensor]:
         """(cases × patches, input_channels, H, W) → the map of each level, finest first."""
-        maps = []
-        for level in self.levels:
-            for part in level.children():
-                x = run(part, self.recompute, x, patches)
-            maps.append(x)
-        return maps
+        return _maps_of(self.levels, self.recompute, x, patches)
+
+
+def _maps_of(levels: nn.ModuleList, recompute: bool, x: Tensor, patches: int = 1) -> list[Tensor]:
+    """What comes out of each level, which takes what comes out of the one before."""
+    maps = []
+    for level in levels:
+        for part in level.children():
+            x = run(part, recompute, x, patches)
+        maps.append(x)
+    return maps
 
 
 class DecoderLevel(nn.Module):
@@ -133,9 +151,10 @@ class DecoderLevel(nn.Module):
 class HybridMedT(nn.Module):
     """Medical Transformer of gated axial attention in the form of a modern U-Net, with a global and a local branch.
 
-    The global branch sees the image, the local one, narrower and with one block a level, the patches of a grid that
-    covers it. Both are encoders of the same form (`HybridEncoder`); the maps of the patches are put together and added
-    to those of the image at every level that both have. A decoder with concatenated skips follows.
+    A stem of convolutions serves both branches. The global branch sees its map as a whole, the local one, narrower and
+    with one block a level, the patches of a grid that covers it. Both are encoders of the same form (`HybridEncoder`);
+    the maps of the patches are put together and added to the global ones at every level that both have. A decoder with
+    concatenated skips follows.
 
     Differences from the paper, and why: docs/explanation/network.md.
 
@@ -199,18 +218,20 @@ class HybridMedT(nn.Module):
         options = BlockOptions(HEADS, norm, attention, positions, gates, gate_start, scale_start, recompute)
         form = network_size(size, widths, blocks)
         sizes = lattices(self.image_size)
-        self.global_branch = HybridEncoder(input_channels, form, sizes, stochastic_depth, options)
         used = form.widths[: len(sizes)]
+        self.stem = Stem(input_channels, used[:STEM_LEVELS], norm, recompute)
+        self.global_branch = HybridEncoder(used[STEM_LEVELS - 1], form, sizes[STEM_LEVELS:], stochastic_depth, options)
         self.local_branch: HybridEncoder | None = None
         if local_branch:
-            self.patch_size = local_patch_size(self.image_size)
+            patch_size = local_patch_size(self.image_size)
+            local_sizes = patch_lattices(patch_size)[STEM_LEVELS:]
             narrow = tuple(HEADS * max(round(width * local_width / HEADS), 1) for width in used)
             local_form = NetworkSize(narrow, (1,) * len(form.blocks))
-            local_sizes = patch_lattices(self.patch_size)
-            self.local_branch = HybridEncoder(input_channels, local_form, local_sizes, stochastic_depth, options)
+            self.local_branch = HybridEncoder(used[STEM_LEVELS - 1], local_form, local_sizes, stochastic_depth, options)
+            self.patch_size = (patch_size[0] // STEM_STRIDE, patch_size[1] // STEM_STRIDE)
             self.joins = nn.ModuleList(
                 PointwiseConv(*pair, scale_start=scale_start)
-                for pair in zip(narrow[: len(local_sizes)], used, strict=False)
+                for pair in list(zip(narrow, used, strict=True))[STEM_LEVELS : STEM_LEVELS + len(local_sizes)]
             )
         self.decoder_levels = nn.ModuleList(DecoderLevel(coarse, fine, norm) for fine, coarse in pairwise(used))
         self.heads = SegmentationHeads(used, num_classes, deep_supervision, activate=False)
@@ -218,16 +239,18 @@ class HybridMedT(nn.Module):
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits (cases, num_classes, H, W); with deep supervision a list, finest first."""
         x = x.contiguous(memory_format=torch.channels_last)
-        skips = self.global_branch(x)
+        of_stem = self.stem(x)
+        of_image = self.global_branch(of_stem[-1])
         if self.local_branch is not None:
-            skips = self._with_local(x, self.local_branch, skips)
+            of_image = self._with_local(of_stem[-1], self.local_branch, of_image)
+        skips = of_stem + of_image
         maps = skips[-1:]
         for level, skip in zip(reversed(self.decoder_levels), reversed(skips[:-1]), strict=True):
             maps.insert(0, run(level, self.recompute, maps[0], skip))
         return self.heads(maps, self.deep_supervision)
 
     def _with_local(self, x: Tensor, branch: HybridEncoder, maps: list[Tensor]) -> list[Tensor]:
-        """Add the local branch's maps to those of the global one."""
+        """Add the local branch's maps of the stem's last map `x` to those of the global one."""
         grid = (-(-x.shape[2] // self.patch_size[0]), -(-x.shape[3] // self.patch_size[1]))
         below = grid[0] * self.patch_size[0] - x.shape[2]
         right = grid[1] * self.patch_size[1] - x.shape[3]

@@ -48,7 +48,7 @@ def test_every_norm_keeps_channels_last_everywhere(channels: int, norm) -> None:
             lost.append(module)
 
     for name, module in net.named_modules():
-        if not list(module.children()) and not name.endswith("branch.levels.0.0.conv"):
+        if not list(module.children()) and name != "stem.levels.0.0.conv":
             module.register_forward_hook(watch)
     net(torch.randn(1, channels, 32, 48))
     assert not lost
@@ -79,14 +79,13 @@ def test_a_smaller_image_uses_the_middle_of_the_tables() -> None:
 def test_local_branch_reaches_the_output_from_every_pixel_and_sees_only_its_patch() -> None:
     # Layer norm, because statistics over an image connect all its pixels whatever a branch does.
     net = HybridMedT(1, 2, (64, 90), norm="layer", **SMALL)
-    branch = net.global_branch
-    x = torch.randn(1, 1, 64, 90, requires_grad=True)
-    forward = branch.forward
-    branch.forward = lambda image: forward(image.detach())
-    net(x).square().sum().backward()
-    assert (x.grad != 0).all()
+    channels = SMALL["widths"][1]
+    x = torch.randn(1, channels, 32, 45, requires_grad=True)
+    maps = net.global_branch(x.detach())
+    sum(one.square().sum() for one in net._with_local(x, net.local_branch, maps)).backward()
+    assert (x.grad != 0).any(1).all()
 
-    patches = cut_into_patches(torch.randn(1, 1, 64, 96), (4, 6)).requires_grad_()
+    patches = cut_into_patches(torch.randn(1, channels, 32, 48), (4, 6)).requires_grad_()
     assert patches.shape[-2:] == net.patch_size
     sum(found[5].sum() for found in net.local_branch(patches, 24)).backward()
     assert (patches.grad[5] != 0).any()
@@ -95,18 +94,16 @@ def test_local_branch_reaches_the_output_from_every_pixel_and_sees_only_its_patc
 
 def test_local_maps_lie_where_their_patches_were() -> None:
     net = HybridMedT(1, 2, (64, 96), norm="layer", **SMALL)
-    x = torch.zeros(1, 1, 64, 96)
+    x = torch.zeros(1, SMALL["widths"][1], 32, 48)
     changed = x.clone()
-    changed[..., 16:32, 80:96] = 1
-    maps = [
-        torch.zeros(1, width, -(-64 // 2**level), -(-96 // 2**level)) for level, width in enumerate(SMALL["widths"])
-    ]
-    before, after = (net._with_local(image, net.local_branch, maps) for image in (x, changed))
-    for level in range(3):
-        differs = (before[level] != after[level]).any(1)[0]
-        rows, columns = differs.any(1).nonzero().flatten(), differs.any(0).nonzero().flatten()
-        assert (int(rows[0]), int(rows[-1]) + 1) == (16 // 2**level, 32 // 2**level)
-        assert (int(columns[0]), int(columns[-1]) + 1) == (80 // 2**level, 96 // 2**level)
+    changed[..., 8:16, 40:48] = 1
+    maps = [torch.zeros(1, width, 64 // 2**level, 96 // 2**level) for level, width in enumerate(SMALL["widths"])][2:]
+    before, after = (net._with_local(of_stem, net.local_branch, maps) for of_stem in (x, changed))
+    differs = (before[0] != after[0]).any(1)[0]
+    rows, columns = differs.any(1).nonzero().flatten(), differs.any(0).nonzero().flatten()
+    assert (int(rows[0]), int(rows[-1]) + 1) == (4, 8)
+    assert (int(columns[0]), int(columns[-1]) + 1) == (20, 24)
+    assert all(torch.equal(*pair) for pair in zip(before[1:], after[1:], strict=True)), "patches of 16 have one map"
 
 
 def test_deep_supervision_gives_finest_first_and_can_be_switched_off() -> None:
