@@ -64,8 +64,8 @@ def curve_charts(folds: Sequence[TrainedFold]) -> list[Chart]:
         axes.set(xlabel="epoch", ylabel="pseudo Dice", title="Pseudo Dice, moving average", ylim=(0, 1))
 
     return [
-        _chart(losses, f"Training and validation loss over epochs of folds {numbers}.", legend=True),
-        _chart(dice, f"Moving average of the pseudo Dice over epochs of folds {numbers}.", legend=True),
+        draw_chart(losses, f"Training and validation loss over epochs of folds {numbers}.", legend=True),
+        draw_chart(dice, f"Moving average of the pseudo Dice over epochs of folds {numbers}.", legend=True),
     ]
 
 
@@ -83,7 +83,7 @@ def ranking_chart(ranking: Sequence[RankedRow]) -> Chart:
         axes.set(xlabel="mean Dice on held-out images, 95 % interval", ylim=(-0.6, len(shown) - 0.4))
 
     alt = f"Mean Dice with intervals of {len(shown)} candidates; the table beside has the numbers."
-    return _chart(draw, alt, height=0.9 + 0.28 * len(shown))
+    return draw_chart(draw, alt, height=0.9 + 0.28 * len(shown))
 
 
 def dice_chart(dice: Mapping[str, Sequence[float]]) -> Chart:
@@ -102,7 +102,7 @@ def dice_chart(dice: Mapping[str, Sequence[float]]) -> Chart:
 
     images = max((len(values) for values in dice.values()), default=0)
     alt = f"Dice of each of {images} images by class; the table of cases has the numbers."
-    return _chart(draw, alt, height=1.2 + 0.6 * len(dice))
+    return draw_chart(draw, alt, height=1.2 + 0.6 * len(dice))
 
 
 def quality_chart(estimated: Sequence[float], true: Sequence[float], quality: Quality) -> Chart:
@@ -115,7 +115,7 @@ def quality_chart(estimated: Sequence[float], true: Sequence[float], quality: Qu
         axes.set(xlabel="estimated Dice", ylabel="true Dice", xlim=(low, 1.02), ylim=(low, 1.02))
 
     alt = f"Estimated against true Dice of {len(true)} images, correlation {quality.correlation:.2f}."
-    return _chart(draw, alt)
+    return draw_chart(draw, alt)
 
 
 def _floor(columns: Sequence[Sequence[float]]) -> float:
@@ -129,7 +129,8 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
-def _chart(draw: Callable[[Axes], None], alt: str, height: float = HEIGHT, legend: bool = False) -> Chart:
+def draw_chart(draw: Callable[[Axes], None], alt: str, height: float = HEIGHT, legend: bool = False) -> Chart:
+    """A chart `height` inches high of what `draw` puts into its axes, for light and dark pages."""
     light, dark = (_svg(draw, theme, height, legend) for theme in ("light", "dark"))
     return Chart(light, dark, round(WIDTH * 96), round(height * 96), alt)
 

@@ -7,6 +7,9 @@ in the file of results and is not run again; one that was interrupted goes on. `
 tests/benchmarks/variants: by variant, what of `preset`, `set`, `configuration`, `network` and `stock` differs from the
 pipeline's own.
 
+`--training` has the runs train on few images ("10 images") or be scored on another kind of image than they were
+trained on ("grade: benign to malignant"; see contest_splits.py). `--page FILE` draws curves.
+
 Budgets count the seconds of the training process on its own core (`--clock cpu`, one thread a run), so that runs side
 by side and a busy machine cost no run more than another, or the seconds of the clock on the wall; or training steps.
 """
@@ -18,6 +21,7 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -29,9 +33,14 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 
-from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.cases import read_cases
+from medt_pipeline.core.files import read_json, write_json, write_text
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.run import SPLITS_FILE
+from tests.benchmarks.contest_page import page, shortened, table
+from tests.benchmarks.contest_splits import ALL, splits_for
 
 VARIANTS = Path(__file__).parent / "variants"
 RESULTS = Path(__file__).parent / "results"
@@ -39,12 +48,13 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Run:
-    """One training: data set id, name of the variant, fold and seed."""
+    """One training: data set id, name of the variant, fold, seed, and what it is trained on (see `splits_for`)."""
 
     dataset: int
     variant: str
     fold: int
     seed: int
+    training: str = ALL
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ def main() -> int:
     parser.add_argument("--datasets", type=int, nargs="+", default=[], metavar="ID")
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="run these only")
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
+    parser.add_argument("--training", nargs="+", default=[ALL], metavar="IMAGES")
+    parser.add_argument("--page", type=Path, help="HTML page of curves to write")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
@@ -87,14 +99,18 @@ def main() -> int:
     if options.raw:
         names = options.only or list(contest.variants)
         runs = [
-            Run(dataset, name, fold, seed)
+            Run(dataset, name, fold, seed, training)
             for dataset in options.datasets
+            for training in options.training
             for fold in options.folds
             for seed in options.seeds
             for name in names
         ]
         contest.run(runs, options.jobs)
-    print(table(contest.variants, list(contest.results())))
+    results = list(contest.results())
+    print(table(contest.variants, results))
+    if options.page:
+        write_text(options.page, page(f"Contest {options.variants}", contest.variants, results))
     return 0
 
 
@@ -121,23 +137,28 @@ class Contest:
     def run(self, runs: list[Run], jobs: int) -> None:
         """Plan and train what is not done, `jobs` runs at once."""
         done = {
-            (one["dataset"], one["variant"], one["fold"], one["seed"])
+            (one["dataset"], one["variant"], one["fold"], one["seed"], one.get("training", ALL))
             for one in self.results()
             if one["budget"] == self.budget.words
         }
-        left = [run for run in runs if (self._dataset_name(run.dataset), run.variant, run.fold, run.seed) not in done]
-        for dataset, variant in dict.fromkeys((run.dataset, run.variant) for run in left):
-            self.plan(dataset, variant)
+        left = [
+            run
+            for run in runs
+            if (self._dataset_name(run.dataset), run.variant, run.fold, run.seed, run.training) not in done
+        ]
+        for dataset, variant, training in dict.fromkeys((run.dataset, run.variant, run.training) for run in left):
+            self.plan(dataset, variant, training)
         with ThreadPoolExecutor(jobs) as pool:
             for run, status in zip(left, pool.map(self._in_process, left), strict=True):
                 print(f"{run}: {'done' if status == 0 else f'failed with status {status}'}", flush=True)
 
-    def plan(self, dataset: int, variant: str) -> None:
-        """Plan and preprocess for a variant, unless that is done."""
+    def plan(self, dataset: int, variant: str, training: str = ALL) -> None:
+        """Plan and preprocess for a variant, and divide the images, unless that is done."""
+        from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
         from medt_pipeline.planning.overrides import parse_overrides
         from medt_pipeline.planning.run import plan_and_preprocess
 
-        workspace = self._workspace(variant, 0).activate()
+        workspace = self._workspace(variant, 0, training).activate()
         settings = self.variants[variant]
         target = workspace.preprocessed / self._dataset_name(dataset)
         if (target / "contest.json").exists() and read_json(target / "contest.json") == settings:
@@ -153,6 +174,9 @@ class Contest:
         network = plans["configurations"][settings.get("configuration", "2d")]["architecture"]["arch_kwargs"]
         network.update(settings.get("network", {}))
         write_json(target / "MedTPlans.json", plans)
+        groups = {case: facts.fold_group for case, facts in read_fingerprint(target).cases.items()}
+        known = read_cases(workspace.raw / target.name)
+        write_json(target / SPLITS_FILE, splits_for(training, read_json(target / SPLITS_FILE), known, groups))
         write_json(target / "contest.json", settings)
 
     def train(self, run: Run) -> None:
@@ -164,7 +188,7 @@ class Contest:
         from medt_pipeline.training.schedule import TrainingClock
 
         torch.set_num_threads(1)
-        workspace = self._workspace(run.variant, run.seed).activate()
+        workspace = self._workspace(run.variant, run.seed, run.training).activate()
         configuration = self.variants[run.variant].get("configuration", "2d")
         preprocessed = workspace.preprocessed / self._dataset_name(run.dataset)
         epochs = None if self.budget.steps is None else self._epochs(preprocessed, configuration, self.budget.steps)
@@ -182,6 +206,8 @@ class Contest:
             "budget": self.budget.words,
             "steps": self._steps(preprocessed, configuration, manifest["epochs_trained"]),
             "machine": f"{platform.machine()}, torch {torch.__version__.split('+')[0]}",
+            "train_images": len(read_json(preprocessed / SPLITS_FILE)[run.fold]["train"]),
+            "curve": shortened(pd.read_csv(result.folder / "progress.csv")["pseudo_dice_moving_average"]),
             "images": image_scores(result.scores or {}, groups),
         }
         RESULTS.mkdir(exist_ok=True)
@@ -199,10 +225,11 @@ class Contest:
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         return subprocess.run(command, env={**os.environ, **one_thread}, check=False).returncode
 
-    def _workspace(self, variant: str, seed: int) -> Workspace:
+    def _workspace(self, variant: str, seed: int, training: str) -> Workspace:
         if self.raw is None or self.work is None:
             raise SystemExit("--raw and --work are needed")
-        own = self.work.absolute() / variant.replace(" ", "_").replace("/", "_")
+        name = variant if training == ALL else f"{variant}, {training}"
+        own = self.work.absolute() / re.sub(r"[ /:]", "_", name)
         return Workspace(self.raw.absolute(), own / "preprocessed", own / f"results_{self._slug}_seed{seed}")
 
     @property
@@ -262,65 +289,6 @@ def image_scores(scores: dict[str, Any], groups: dict[str, str]) -> list[dict[st
         means = {name: round(float(np.mean(of)), 5) if of else None for name, of in values.items()}
         found.append({"image": image, "group": groups[image], **means})
     return found
-
-
-HEADER = (
-    "| data set | budget | variant | images | seeds | steps | Dice (95 %) | IoU | Dice less the first's (95 %) |\n"
-    "|---|---|---|---|---|---|---|---|---|"
-)
-
-
-def table(variants: dict[str, Any], results: list[dict[str, Any]]) -> str:
-    """Markdown: by data set and variant mean Dice and IoU over images with intervals over patients, and differences.
-
-    Scores of several seeds are averaged image by image first. Differences are to the first variant, on the images that
-    both have.
-    """
-    lines = [HEADER]
-    for dataset, budget in dict.fromkeys((one["dataset"], one["budget"]) for one in results):
-        here = [one for one in results if (one["dataset"], one["budget"]) == (dataset, budget)]
-        first: dict[str, np.ndarray] | None = None
-        for variant in variants:
-            runs = [one for one in here if one["variant"] == variant]
-            if runs:
-                scores, groups = _by_image(runs)
-                lines.append(f"| {dataset} | {budget} | {variant} | {_cells(runs, scores, groups, first)} |")
-                first = first or scores
-    return "\n".join(lines)
-
-
-def _cells(
-    runs: list[dict[str, Any]],
-    scores: dict[str, np.ndarray],
-    groups: dict[str, str],
-    first: dict[str, np.ndarray] | None,
-) -> str:
-    """From the number of images to the difference."""
-    from medt_pipeline.evaluation.statistics import interval, paired_difference, resampled_means
-
-    values = np.array(list(scores.values()), float)
-    around = interval(resampled_means(values, [groups[image] for image in scores])[:, 0])
-    dice, iou = np.nanmean(values, axis=0)
-    difference = ""
-    if first is not None:
-        shared = [image for image in scores if image in first]
-        own, other = (np.array([of[image][0] for image in shared], float) for of in (scores, first))
-        gap = paired_difference(own, other, [groups[image] for image in shared])
-        difference = f"{gap.value:+.3f} ({gap.interval.low:+.3f} to {gap.interval.high:+.3f})"
-    seeds, steps = len({one["seed"] for one in runs}), round(float(np.mean([one["steps"] for one in runs])))
-    found = f"{dice:.3f} ({around.low:.3f}–{around.high:.3f}) | {iou:.3f}"
-    return f"{len(scores)} | {seeds} | {steps} | {found} | {difference}"
-
-
-def _by_image(runs: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Dice and IoU of each image in the mean over seeds, NaN where undefined, and its patient."""
-    found: dict[str, list[list[float | None]]] = {}
-    groups = {}
-    for run in runs:
-        for one in run["images"]:
-            found.setdefault(one["image"], []).append([one["dice"], one["iou"]])
-            groups[one["image"]] = one["group"]
-    return {image: np.array(values, float).mean(0) for image, values in sorted(found.items())}, groups
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""What the contest does with scores; it says nothing of which variant is better."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from tests.benchmarks.contest_page import page, shortened, table
+
+
+def line(variant: str, seed: int, dice: dict[str, float | None], **more: object) -> dict:
+    images = [{"image": name, "group": name[0], "dice": value, "iou": value} for name, value in dice.items()]
+    budget = {"dataset": "D", "budget": "9 steps", "steps": 9}
+    return {**budget, "variant": variant, "seed": seed, "images": images, **more}
+
+
+def test_seeds_are_averaged_and_differences_are_paired() -> None:
+    results = [
+        line("a", 1, {"p1": 0.5, "q1": 0.7, "r1": None}),
+        line("a", 2, {"p1": 0.7, "q1": 0.9, "r1": None}),
+        line("b", 1, {"p1": 0.65, "q1": 0.85, "r1": None}),
+    ]
+    rows = table({"a": {}, "b": {}, "c": {}}, results).splitlines()[2:]
+    assert len(rows) == 2
+    assert "| a | 3 | 2 | 9 | 0.700 (0.600–0.800) | 0.700 |  |" in rows[0]
+    assert rows[1].endswith("| b | 3 | 1 | 9 | 0.750 (0.650–0.850) | 0.750 | +0.050 (+0.050 to +0.050) |")
+
+
+def test_what_was_trained_on_other_images_is_not_compared() -> None:
+    results = [line("a", 1, {"p1": 0.5}), line("b", 1, {"p1": 0.9}, training="5 images")]
+    first, second = table({"a": {}, "b": {}}, results).splitlines()[2:]
+    assert first.startswith("| D | 9 steps | a |")
+    assert second.startswith("| D, 5 images | 9 steps | b |")
+    assert second.endswith("|  |"), "nothing to compare with"
+
+
+def test_page_has_curves_and_scores_by_training_images_and_escapes_names() -> None:
+    few = line("a<b", 1, {"p1": 0.5}, training="5 images", train_images=5, curve=[0.1, 0.4])
+    every = line("a<b", 1, {"p1": 0.7}, train_images=20, curve=[0.1, 0.6])
+    html = page("T & T", {"a<b": {}}, [few, every])
+    assert "<h2>D by training images, 9 steps</h2>" in html
+    assert "T &amp; T" in html
+    pictures = [base64.b64decode(found).decode() for found in re.findall(r"base64,([^\"]+)", html)]
+    assert len(pictures) == 3
+    assert all("a&lt;b" in picture and "<svg" in picture for picture in pictures)
+
+
+def test_a_long_curve_is_thinned_and_ends_where_it_ended() -> None:
+    assert shortened([0.25]) == [0.25]
+    thin = shortened([index / 1000 for index in range(1000)])
+    assert len(thin) == 40
+    assert (thin[0], thin[-1]) == (0.0, 0.999)
