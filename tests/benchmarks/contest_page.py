@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from medt_pipeline.evaluation.statistics import interval, paired_difference, resampled_means
 from medt_pipeline.report.charts import LINES, Chart, draw_chart
@@ -107,6 +108,9 @@ def _by_training_images(by_variant: Sequence[tuple[str, Sequence[Result]]]) -> C
                 means.append(np.nanmean([values[0] for values in scores.values()]))
             axes.plot(numbers, means, "o-", color=LINES[index % len(LINES)], lw=1.4, ms=4, label=variant)
         axes.set(xlabel="training images", ylabel="mean Dice on held-out images", xscale="log")
+        every = sorted({one["train_images"] for _, runs in by_variant for one in runs if _counts_images(one)})
+        axes.set_xticks(every, [str(number) for number in every])
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
     return draw_chart(draw, "Mean Dice on held-out images by number of training images.", legend=True)
 
