@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ MOST_BYTES = 64 * 2**30
 """Unpacked bytes of an archive: more than any public set of 2D images holds, so what is larger may be a bomb."""
 
 _CHUNK = 2**20
+LONGEST_REASON = 200
+"""Letters of what zipfile and tarfile say is wrong, which may quote the file."""
 RUBBISH_FOLDERS = ("__MACOSX",)
 """What macOS puts into archives beside the folders."""
 _RUBBISH_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -89,8 +91,21 @@ def _opened(archive: Path) -> Iterator[list[_Member]]:
         else:
             with tarfile.open(archive) as tarred:
                 yield [_tar_member(tarred, info) for info in tarred if not info.isdir()]
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
-        raise UserError(f"{archive} is damaged or of an unknown kind ({error}); download it again.") from None
+    except UserError:
+        raise
+    except OSError as error:
+        # What bz2 says of wrong bytes, and seek of a place before the file; a full disk is another matter.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(archive, error) from None
+    # They raise whatever the broken byte makes them raise: BadZipFile, TarError, zlib.error, IndexError, …
+    except Exception as error:
+        raise _damaged(archive, error) from None
+
+
+def _damaged(archive: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
+    return UserError(f"{archive} is damaged or of an unknown kind ({reason}); download it again.")
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:

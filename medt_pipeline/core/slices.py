@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.metaimage import metaimage_reader
 
 MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha")
 """Those whose header tells the size of a pixel, or says that it is unknown."""
@@ -83,12 +84,7 @@ def _metaimage(path: Path) -> tuple[np.ndarray, int]:
     """The array as stored, slices first and channels last, and the number of channels."""
     import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
 
-    with path.open("rb") as file:
-        header = file.read(2**16)
-    # the pixels of another file are none of this one's business
-    if b"ElementDataFile = LOCAL" not in header:
-        raise UserError(f"{path} does not hold its own pixels (ElementDataFile = LOCAL); save it as one .mha file.")
-    reader = _metaimage_reader(path)
+    reader = metaimage_reader(path)
     channels = reader.GetNumberOfComponents()
     _require_size((*reader.GetSize(), channels), path)
     return sitk.GetArrayFromImage(reader.Execute()), channels
@@ -117,22 +113,12 @@ def read_placement(path: Path) -> tuple[float, ...] | None:
             volume: Any = nibabel.load(path)
             return tuple(volume.affine.ravel().tolist())
         if ending == ".mha":
-            reader = _metaimage_reader(path)
+            reader = metaimage_reader(path)
             return (*reader.GetOrigin(), *reader.GetDirection(), *reader.GetSpacing())
     # as for `read_slice`, which tells what is wrong with the file
     except Exception:
         return None
     return None
-
-
-def _metaimage_reader(path: Path) -> Any:
-    import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("MetaImageIO")
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    return reader
 
 
 def _require_size(shape: tuple[int, ...], path: Path) -> None:
