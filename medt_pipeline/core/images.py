@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path
-from medt_pipeline.core.slices import SLICE_ENDINGS, read_slice
+from medt_pipeline.core.slices import SLICE_ENDINGS, read_slice, require_size
 
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", *SLICE_ENDINGS)
 IMAGE_ENDINGS = (*LOSSLESS_ENDINGS, ".jpg", ".jpeg", ".jp2")
@@ -204,6 +204,7 @@ def _read_tiff(path: Path, palette: Palette = "colours") -> np.ndarray:
             if len(file.pages) > 1:
                 raise UserError(f"{path} holds {len(file.pages)} pages; save the one that counts as its own file.")
             page = file.pages[0]
+            require_size(page.shape, path)
             expand = page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette == "colours"
             if expand or page.photometric in _LEFT_TO_PILLOW:
                 return _read_with_pillow(path)

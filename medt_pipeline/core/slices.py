@@ -66,7 +66,7 @@ def _read_nifti(path: Path) -> np.ndarray:
     import nibabel  # takes 0.2 s to load and is needed for few sets
 
     volume: Any = nibabel.load(path)
-    _require_size(volume.shape, path)
+    require_size(volume.shape, path)
     values = np.asarray(volume.dataobj)
     names = values.dtype.names
     if names:
@@ -86,14 +86,14 @@ def _metaimage(path: Path) -> tuple[np.ndarray, int]:
 
     reader = metaimage_reader(path)
     channels = reader.GetNumberOfComponents()
-    _require_size((*reader.GetSize(), channels), path)
+    require_size((*reader.GetSize(), channels), path)
     return sitk.GetArrayFromImage(reader.Execute()), channels
 
 
 def _read_npy(path: Path) -> np.ndarray:
     # mapped first: a header that claims more than the file holds is refused before memory is asked for
     values = np.load(path, mmap_mode="r", allow_pickle=False)
-    _require_size(values.shape, path)
+    require_size(values.shape, path)
     return _one_slice(np.array(values), path, values.ndim > 2 and values.shape[-1] in (3, 4))
 
 
@@ -121,7 +121,12 @@ def read_placement(path: Path) -> tuple[float, ...] | None:
     return None
 
 
-def _require_size(shape: tuple[int, ...], path: Path) -> None:
+def require_size(shape: tuple[int, ...], path: Path) -> None:
+    """Refuse what a file claims to hold before memory is asked for.
+
+    Raises:
+        UserError: `shape` is empty or has more than `MOST_VALUES` numbers.
+    """
     if not 0 < prod(shape) <= MOST_VALUES:
         raise UserError(f"{path} claims the shape {shape}, which is empty or more than is safe to read.")
 

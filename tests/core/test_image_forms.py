@@ -141,3 +141,14 @@ def test_truncated_png_is_named(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.png cannot be read as an image"):
             read_image(file)
+
+
+def test_a_small_tiff_that_unfolds_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    black = np.zeros((1024, 1024), np.uint8)
+    tiles = (black for _ in range(32 * 32))
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(path, tiles, shape=(2**15, 2**15), dtype=np.uint8, tile=(1024, 1024), compression="deflate")
+    assert path.stat().st_size < 2**21
+    for read in (read_image, read_mask):
+        with pytest.raises(UserError, match="more than is safe to read"):
+            read(path)
