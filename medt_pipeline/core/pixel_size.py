@@ -10,7 +10,7 @@ from pathlib import Path
 import tifffile
 from PIL import Image
 
-from medt_pipeline.core.metaimage import metaimage_reader
+from medt_pipeline.core.metaimage import read_metaimage_header
 
 SCREEN_AND_PRINT_DPI = (0, 1, 72, 96, 100, 120, 144, 150, 200, 300, 600, 1200)
 """Values that programs write when they know nothing."""
@@ -133,14 +133,14 @@ def _from_picture(path: Path) -> PixelSize | None:
 
 
 def _from_medical(path: Path) -> PixelSize | None:
+    if path.name.lower().endswith(".mha"):
+        spacing = read_metaimage_header(path).spacing
+        return None if spacing is None else from_spacing_mm(spacing[1], spacing[0], "spacing in the file")
     import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
 
-    if path.name.lower().endswith(".mha"):
-        reader = metaimage_reader(path)
-    else:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
     x, y = reader.GetSpacing()[:2]
     return from_spacing_mm(y, x, "spacing in the file")
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.metaimage import metaimage_reader
+from medt_pipeline.core.metaimage import read_metaimage_header, read_metaimage_pixels
 
 MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha")
 """Those whose header tells the size of a pixel, or says that it is unknown."""
@@ -82,12 +82,9 @@ def _read_metaimage(path: Path) -> np.ndarray:
 
 def _metaimage(path: Path) -> tuple[np.ndarray, int]:
     """The array as stored, slices first and channels last, and the number of channels."""
-    import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
-
-    reader = metaimage_reader(path)
-    channels = reader.GetNumberOfComponents()
-    require_size((*reader.GetSize(), channels), path)
-    return sitk.GetArrayFromImage(reader.Execute()), channels
+    header = read_metaimage_header(path)
+    require_size((*header.shape, header.channels), path)
+    return read_metaimage_pixels(path, header), header.channels
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -113,8 +110,7 @@ def read_placement(path: Path) -> tuple[float, ...] | None:
             volume: Any = nibabel.load(path)
             return tuple(volume.affine.ravel().tolist())
         if ending == ".mha":
-            reader = metaimage_reader(path)
-            return (*reader.GetOrigin(), *reader.GetDirection(), *reader.GetSpacing())
+            return read_metaimage_header(path).placement
     # as for `read_slice`, which tells what is wrong with the file
     except Exception:
         return None
