@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,8 @@ from medt_pipeline.core.slices import SLICE_ENDINGS, read_slice, require_size
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", *SLICE_ENDINGS)
 IMAGE_ENDINGS = (*LOSSLESS_ENDINGS, ".jpg", ".jpeg", ".jp2")
 """Endings that `read_image` accepts, in lower case; masks must be lossless."""
+MOST_STRIPS = 2**18
+"""Strips or tiles of a TIFF, each of which takes time though it may be absent; 24 megapixels in lines have 4,000."""
 _TIFF_ENDINGS = (".tif", ".tiff")
 
 Palette = Literal["colours", "indices"]
@@ -205,6 +208,8 @@ def _read_tiff(path: Path, palette: Palette = "colours") -> np.ndarray:
                 raise UserError(f"{path} holds {len(file.pages)} pages; save the one that counts as its own file.")
             page = file.pages[0]
             require_size(page.shape, path)
+            if prod(page.chunked) > MOST_STRIPS:
+                raise UserError(f"{path} claims {prod(page.chunked)} strips or tiles; save it with fewer.")
             expand = page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette == "colours"
             if expand or page.photometric in _LEFT_TO_PILLOW:
                 return _read_with_pillow(path)

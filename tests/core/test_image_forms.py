@@ -152,3 +152,10 @@ def test_a_small_tiff_that_unfolds_to_gigabytes_is_refused(tmp_path: Path) -> No
     for read in (read_image, read_mask):
         with pytest.raises(UserError, match="more than is safe to read"):
             read(path)
+
+
+def test_a_tiff_of_very_many_strips_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((2**18 + 1, 2), np.uint8), rowsperstrip=1, compression="deflate")
+    with pytest.raises(UserError, match="claims 262145 strips or tiles"):
+        read_image(path)
