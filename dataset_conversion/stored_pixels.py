@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.errors import UserError, reason_of
 
 PICTURE_ENDINGS = (".png", ".bmp", ".tif")
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
@@ -50,7 +50,7 @@ def read_stored(file: Path) -> StoredPixels:
         raise
     # Every library raises whatever the broken byte makes it raise.
     except Exception as error:
-        reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
+        reason = reason_of(error, -1)
         raise UserError(f"cannot be read ({reason})") from None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.errors import UserError, reason_of
 
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -21,8 +21,6 @@ MOST_BYTES = 64 * 2**30
 """Unpacked bytes of an archive: more than any public set of 2D images holds, so what is larger may be a bomb."""
 
 _CHUNK = 2**20
-LONGEST_REASON = 200
-"""Letters of what zipfile and tarfile say is wrong, which may quote the file."""
 RUBBISH_FOLDERS = ("__MACOSX",)
 """What macOS puts into archives beside the folders."""
 _RUBBISH_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -104,8 +102,7 @@ def _opened(archive: Path) -> Iterator[list[_Member]]:
 
 
 def _damaged(archive: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
-    return UserError(f"{archive} is damaged or of an unknown kind ({reason}); download it again.")
+    return UserError(f"{archive} is damaged or of an unknown kind ({reason_of(error)}); download it again.")
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:

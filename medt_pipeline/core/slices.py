@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.metaimage import read_metaimage_header, read_metaimage_pixels
 
 MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha")
@@ -58,7 +58,7 @@ def _read(reader: Callable[[Path], _Read], path: Path) -> _Read:
         raise
     # The readers raise whatever the broken byte makes them raise: zlib.error, EOFError, RuntimeError, …
     except Exception as error:
-        reason = (str(error).strip().splitlines()[-1:] or [type(error).__name__])[0].strip()
+        reason = reason_of(error)
         raise UserError(f"{path} cannot be read as an image ({reason}); replace it or leave it out.") from None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
-from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.files import read_json
 from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.memory_model import estimate_planned_memory
@@ -41,7 +41,13 @@ def consistent(plans: Mapping[str, Any], configuration: str, source: str) -> dic
     Raises:
         UserError: values have a wrong type, are out of range or contradict each other; all are named.
     """
-    settings = PlansManager(dict(plans)).get_configuration(configuration).configuration
+    try:
+        settings = PlansManager(dict(plans)).get_configuration(configuration).configuration
+    # nnU-Net follows `inherits_from` where it leads.
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"Configuration {configuration!r} of {source} cannot be resolved ({reason_of(error)}); mend it."
+        ) from None
     wrong = [line for key in EDITABLE for line in key.wrong(settings.get(key.name))]
     schedule = settings.get("medt", {}).get("schedule")
     wrong += [] if schedule is None else mistakes(Schedule, schedule)

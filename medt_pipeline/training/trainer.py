@@ -22,7 +22,7 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.files import atomic_path
 from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import SegmentationHeads
@@ -343,9 +343,8 @@ def read_checkpoint(file: Path, device: torch.device) -> dict[str, Any]:
         raise UserError(f"{file} is missing; train the fold first.") from None
     # A truncated or foreign file raises whatever zip and pickle make of it.
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{file} is not a checkpoint of medt_train ({reason}); delete it and train the fold again."
+            f"{file} is not a checkpoint of medt_train ({reason_of(error)}); delete it and train the fold again."
         ) from error
 
 
