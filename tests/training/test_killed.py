@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import DATASET_NAME, Drawn
 from tests.training.test_training import shorten
 
-KILLS = 3
+KILLS = 5
 
 
 def command(drawn: Drawn) -> subprocess.Popen[bytes]:
