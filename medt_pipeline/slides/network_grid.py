@@ -96,7 +96,8 @@ class NetworkGrid:
         """`picture`, (h, w, channels) uint8 that shows the window `shown` of the training images' pixels, as planes
         (channels, h, w) of the network's pixels of `window`: cubic splines, as nnU-Net resamples images.
 
-        Where network and training images have the same pixels, these are given as they are, in uint8.
+        What a spline overshoots is cut to 0 to 255 (nnU-Net: to the range of the image). Where network and training
+        images have the same pixels, these are given as they are, in uint8.
         """
         if self.step == (1.0, 1.0):
             return picture[window.within(shown)].transpose(2, 0, 1)

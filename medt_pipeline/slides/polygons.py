@@ -69,6 +69,6 @@ def unpack(content: np.ndarray, ends: np.ndarray) -> np.ndarray:
     import shapely
 
     whole = content.tobytes()
-    starts = [0, *ends[:-1].tolist()]
+    starts = [0, *ends.tolist()][:-1]
     texts = [whole[start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
     return np.asarray(shapely.from_wkb(np.array(texts, dtype=object)))

@@ -106,6 +106,19 @@ class SlideModel:
         return max(self.names) + 1
 
 
+@dataclass
+class Stopwatch:
+    """Wall time by stage, since the last one ended; of what is done again after an interruption, this time's alone."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.monotonic)
+
+    def lap(self, stage: str) -> None:
+        """The stage ends now."""
+        now = time.monotonic()
+        self.seconds[stage], self._last = now - self._last, now
+
+
 def predict_slides(
     slides: Sequence[Path], target: Path, ensemble: Ensemble, device: torch.device, options: SlideOptions
 ) -> SlideSummary:
@@ -173,7 +186,7 @@ def predict_slide(path: Path, target: Path, model: SlideModel, options: SlideOpt
         UserError: it cannot be read, does not tell the size of its pixels where that is needed, or has colours that the
             model does not know.
     """
-    started = time.monotonic()
+    watch = Stopwatch()
     slide, name = open_slide(path), name_of(path)
     of_training = options.training_microns_per_pixel or model.microns_per_pixel
     scale = choose_scale(slide, options.microns_per_pixel, of_training)
@@ -188,10 +201,14 @@ def predict_slide(path: Path, target: Path, model: SlideModel, options: SlideOpt
     tissue = find_tissue(slide, options.whole_slide)
     options.tell(f"{path.name}: {tissue.share:.0%} is tissue ({tissue.rule}).")
     work = open_work(target / f".{name}.work", key, slide.size_at(scale.factor), side)
+    watch.lap("tissue")
     _predict_blocks(slide, scale, tissue, model, work, options)
+    watch.lap("labels")
     _find_objects(tissue, model, work, name, options)
+    watch.lap("objects")
     areas = _write_results(slide, scale, tissue, model, work, target / name)
-    _write_record(target, name, key, [scale.sentence, tissue.rule], tissue, areas, time.monotonic() - started)
+    watch.lap("results")
+    _write_record(target, name, key, [scale.sentence, tissue.rule], tissue, areas, watch.seconds)
     work.remove()
     return areas
 
@@ -316,7 +333,13 @@ def _finished(target: Path, name: str, key: str) -> list[ClassArea] | None:
 
 
 def _write_record(
-    target: Path, name: str, key: str, decisions: list[str], tissue: Tissue, areas: Sequence[ClassArea], seconds: float
+    target: Path,
+    name: str,
+    key: str,
+    decisions: list[str],
+    tissue: Tissue,
+    areas: Sequence[ClassArea],
+    seconds: dict[str, float],
 ) -> None:
     content: dict[str, Any] = {
         **environment(),
@@ -324,6 +347,6 @@ def _write_record(
         "decisions": decisions,
         "tissue_share": round(tissue.share, 4),
         "areas": [asdict(area) for area in areas],
-        "seconds": round(seconds, 1),
+        "seconds": {stage: round(one, 1) for stage, one in seconds.items()},
     }
     write_json(target / f"{name}{RECORD_ENDING}", content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -51,49 +52,37 @@ class DrawnSlide:
 
     def ring(self, row: int, column: int) -> Ring | None:
         """The ring of a cell, which it does not leave; None outside the tissue."""
-        rng = np.random.default_rng((self.seed, row, column))
-        longest = 0.4 * self.cell
-        across, down = rng.uniform(0.4, 1, 2) * longest
-        x = column * self.cell + rng.uniform(across + 2, self.cell - across - 2)
-        y = row * self.cell + rng.uniform(down + 2, self.cell - down - 2)
-        hole = rng.choice((0.0, 0.5))
-        height, width = self.size
-        far = np.hypot((x - width / 2) / (width / 2 * self.tissue), (y - height / 2) / (height / 2 * self.tissue))
-        room = self.cell / min(self.size)
-        fits = far < 1 - 2 * room and (row + 1) * self.cell <= height and (column + 1) * self.cell <= width
-        return Ring(x, y, across, down, hole) if fits else None
+        return _ring(self, row, column)
 
     def rings(self) -> list[Ring]:
         """All of them."""
         cells = ((row, column) for row in range(self.size[0] // self.cell) for column in range(self.size[1] // self.cell))
         return [ring for cell in cells if (ring := self.ring(*cell)) is not None]
 
-    def labels(self, window: Window) -> np.ndarray:
-        """(h, w) bool: the pixels of objects."""
-        rows, columns = np.arange(window.top, window.bottom), np.arange(window.left, window.right)
-        found = np.zeros(window.shape, bool)
+    def labels(self, window: Window, step: int = 1) -> np.ndarray:
+        """(h, w) bool: the pixels of objects, of which every `step`th is looked at."""
+        rows, columns = _places(window, step)
+        found = np.zeros((len(rows), len(columns)), bool)
         for row in range(window.top // self.cell, -(-window.bottom // self.cell)):
             for column in range(window.left // self.cell, -(-window.right // self.cell)):
                 ring = self.ring(row, column)
-                if ring is None:
-                    continue
-                # a cell's own pixels only
-                top, left = max(row * self.cell, window.top), max(column * self.cell, window.left)
-                bottom = min((row + 1) * self.cell, window.bottom)
-                right = min((column + 1) * self.cell, window.right)
-                place = np.s_[top - window.top : bottom - window.top, left - window.left : right - window.left]
-                found[place] = ring.inside(rows[place[0]], columns[place[1]])
+                if ring is not None:
+                    # a cell's own pixels only
+                    down, across = (
+                        slice(*np.searchsorted(places, (one * self.cell, (one + 1) * self.cell)))
+                        for places, one in ((rows, row), (columns, column))
+                    )
+                    found[down, across] = ring.inside(rows[down], columns[across])
         return found
 
-    def picture(self, window: Window) -> np.ndarray:
-        """(h, w, 3) uint8."""
+    def picture(self, window: Window, step: int = 1) -> np.ndarray:
+        """(h, w, 3) uint8, of which every `step`th pixel is looked at."""
         height, width = self.size
-        rows, columns = np.arange(window.top, window.bottom), np.arange(window.left, window.right)
-        y, x = (rows[:, None] + 0.5 - height / 2) / (height / 2), (columns[None] + 0.5 - width / 2) / (width / 2)
-        colours = np.array([GLASS, TISSUE, OBJECT], np.uint8)
-        kinds = (x**2 + y**2 < self.tissue**2).astype(np.uint8)
-        kinds[self.labels(window)] = 2
-        return colours[kinds]
+        rows, columns = _places(window, step)
+        y, x = ((rows + 0.5) / height * 2 - 1) ** 2, ((columns + 0.5) / width * 2 - 1) ** 2
+        kinds = (y[:, None] + x < self.tissue**2).astype(np.uint8)
+        kinds[self.labels(window, step)] = 2
+        return np.array([GLASS, TISSUE, OBJECT], np.uint8)[kinds]
 
     def whole(self) -> np.ndarray:
         """The picture of the whole slide."""
@@ -124,12 +113,29 @@ class DrawnSlide:
 
     def _reduced(self, level: int, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         factor = 2**level
-        # every second pixel, but for the mean of four at the last step
-        step = max(factor // 2, 1)
-        picture = self.picture(Window(top * factor, left * factor, bottom * factor, right * factor))[::step, ::step]
+        window = Window(top * factor, left * factor, bottom * factor, right * factor)
         if not level:
-            return picture
-        return picture.reshape(bottom - top, 2, right - left, 2, 3).mean((1, 3)).round().astype(np.uint8)
+            return self.picture(window)
+        # the mean of four pixels of the level above, of which each is looked at in one place
+        fine = self.picture(window, factor // 2)
+        return fine.reshape(bottom - top, 2, right - left, 2, 3).mean((1, 3)).round().astype(np.uint8)
+
+
+def _places(window: Window, step: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(window.top, window.bottom, step), np.arange(window.left, window.right, step)
+
+
+@lru_cache(maxsize=2**18)
+def _ring(slide: DrawnSlide, row: int, column: int) -> Ring | None:
+    rng = np.random.default_rng((slide.seed, row, column))
+    cell, (height, width) = slide.cell, slide.size
+    across, down = rng.uniform(0.4, 1, 2) * 0.4 * cell
+    x = column * cell + rng.uniform(across + 2, cell - across - 2)
+    y = row * cell + rng.uniform(down + 2, cell - down - 2)
+    hole = float(rng.choice((0.0, 0.5)))
+    far = np.hypot((x / width * 2 - 1), (y / height * 2 - 1)) / slide.tissue
+    fits = far < 1 - 2 * cell / min(height, width) and (row + 1) * cell <= height and (column + 1) * cell <= width
+    return Ring(x, y, across, down, hole) if fits else None
 
 
 class ColourThreshold(nn.Module):
@@ -180,9 +186,10 @@ def stand_in(
     plans = {
         "dataset_name": "Dataset999_Drawn",
         "plans_name": "MedTPlans",
+        "label_manager": "LabelManager",
         "transpose_forward": [0, 1, 2],
         "transpose_backward": [0, 1, 2],
-        "foreground_intensity_properties_per_channel": {},
+        "foreground_intensity_properties_per_channel": {str(channel): {} for channel in range(3)},
         "configurations": {"2d": configuration},
     }
     predictor = make_predictor(
