@@ -53,6 +53,15 @@ class Window:
             min(size[1], self.right + margin),
         )
 
+    def shared(self, other: Window) -> Window:
+        """The pixels that lie in both; of windows that share none, its shape means nothing."""
+        return Window(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            min(self.bottom, other.bottom),
+            min(self.right, other.right),
+        )
+
     def within(self, outer: Window) -> tuple[slice, slice]:
         """Where the window lies in an array that shows `outer`."""
         return (
@@ -103,7 +112,8 @@ class Slide:
         """Read a window (h, w, 3) uint8 of the slide reduced `scale` times.
 
         The smallest level that is not smaller than wanted is read and, where it is larger, reduced by a triangle filter
-        of the width of a pixel. Each pixel depends on its place on the slide alone, not on the window that asks for it.
+        of the width of a pixel. A pixel depends on its place on the slide and not on the window that asks for it, but
+        for one level of 255 where rounding is in doubt.
 
         Args:
             window: in pixels of the reduced slide, within `size_at(scale)`.
@@ -112,9 +122,9 @@ class Slide:
         Raises:
             UserError: the file is broken there.
         """
-        level = self._level_for(scale)
-        height, width = self._pixels.sizes[level]
         wanted = self.size_at(scale)
+        level = self._level_for(wanted)
+        height, width = self._pixels.sizes[level]
         down, across = height / wanted[0], width / wanted[1]
         try:
             if max(abs(height - wanted[0]), abs(width - wanted[1])) <= 1:
@@ -161,9 +171,14 @@ class Slide:
         picture = self._pixels.read(level, there)
         return np.pad(picture, ((0, beyond[0]), (0, beyond[1]), (0, 0)), "edge") if any(beyond) else picture
 
-    def _level_for(self, scale: float) -> int:
-        reductions = [self.size[0] / height for height, _ in self._pixels.sizes]
-        return max(level for level, one in enumerate(reductions) if level == 0 or one <= scale * (1 + SAME_SCALE))
+    def _level_for(self, wanted: tuple[int, int]) -> int:
+        """The smallest level that is not smaller than wanted, but for a pixel by which programs round sizes."""
+        large_enough = [
+            level
+            for level, (height, width) in enumerate(self._pixels.sizes)
+            if height >= wanted[0] - 1 and width >= wanted[1] - 1
+        ]
+        return max(large_enough, default=0)
 
 
 _THUMBNAIL_ROWS = 32
@@ -246,8 +261,9 @@ class _OpenSlidePixels:
         # The bounds are what was scanned; QuPath counts from there too.
         self._top, self._left = (int(told.get(f"openslide.bounds-{axis}", 0)) for axis in "yx")
         full = file.dimensions[::-1]
+        names = ("height", "width")
         height, width = (
-            int(told.get(f"openslide.bounds-{name}", length)) for name, length in zip(("height", "width"), full, strict=True)
+            int(told.get(f"openslide.bounds-{name}", length)) for name, length in zip(names, full, strict=True)
         )
         self._reductions = file.level_downsamples
         self.sizes = [(round(height / one), round(width / one)) for one in self._reductions]

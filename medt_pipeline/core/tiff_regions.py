@@ -36,8 +36,8 @@ class TiffLevel:
             raise UserError(
                 f"{path} holds {channels} channels of {page.dtype} ({axes}); a slide must hold gray or RGB of 8 bits."
             )
-        self._tile = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-        self._tile = tuple(min(side, longest) for side, longest in zip(self._tile, self.size, strict=True)) if not page.is_tiled else self._tile
+        strip = (min(page.rowsperstrip, page.imagelength), page.imagewidth)
+        self._tile = (page.tilelength, page.tilewidth) if page.is_tiled else strip
         segment = self._tile[0] * self._tile[1] * page.samplesperpixel
         if segment > LARGEST_SEGMENT:
             raise UserError(f"{path} is not tiled; save it as a tiled pyramidal TIFF, for example with vips or QuPath.")
@@ -57,22 +57,18 @@ class TiffLevel:
         return [(page, plane) for page in range(len(self._pages)) for plane in range(count)]
 
     def _plane(self, place: tuple[int, int], top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        """(h, w, channels) of one page and plane."""
         rows, columns = self._tile
-        across = -(-self.size[1] // columns)
-        down = -(-self.size[0] // rows)
-        picture: np.ndarray | None = None
+        across, down = -(-self.size[1] // columns), -(-self.size[0] // rows)
+        bands = []
         for row in range(top // rows, -(-bottom // rows)):
+            tiles = []
             for column in range(left // columns, -(-right // columns)):
-                tile = self._segment(place[0], place[1] * down * across + row * across + column)
-                if picture is None:
-                    picture = np.full((bottom - top, right - left, tile.shape[-1]), 255, np.uint8)
+                tile = self._segment(place[0], (place[1] * down + row) * across + column)
                 y, x = row * rows, column * columns
-                first, last = max(y, top), min(y + tile.shape[0], bottom)
-                begin, end = max(x, left), min(x + tile.shape[1], right)
-                picture[first - top : last - top, begin - left : end - left] = tile[first - y : last - y, begin - x : end - x]
-        if picture is None:
-            raise ValueError(f"the region {top, left, bottom, right} is empty")
-        return picture
+                tiles.append(tile[max(top - y, 0) : bottom - y, max(left - x, 0) : right - x])
+            bands.append(np.concatenate(tiles, axis=1))
+        return np.concatenate(bands)
 
     def _segment(self, number: int, index: int) -> np.ndarray:
         """One decoded tile (h, w, channels), from the cache where it was read lately."""

@@ -25,8 +25,8 @@ def write_geojson(
     """Write a feature for every object; complete or absent.
 
     A class whose objects the recipe splits gives detections, which QuPath shows by the ten thousand; the others give
-    annotations, which can be edited. One block's polygons are in memory at a time, beside those of objects that go on in
-    blocks to come.
+    annotations, which can be edited. One block's polygons are in memory at a time, beside those of objects that go on
+    in blocks to come.
 
     Args:
         names: class by label.

@@ -80,7 +80,10 @@ class NetworkGrid:
         rows, columns = (
             [start - (wide - side) // 2 for start in starts]
             for starts, wide, side in zip(
-                compute_steps_for_sliding_window(tuple(padded), self.patch, STEP), padded, self.network_size, strict=True
+                compute_steps_for_sliding_window(tuple(padded), self.patch, STEP),
+                padded,
+                self.network_size,
+                strict=True,
             )
         )
         height, width = self.patch
@@ -134,6 +137,9 @@ class NetworkGrid:
             below = np.floor(place).astype(int)
             above = np.minimum(below + 1, length - 1)
             share = (place - below).astype(planes.dtype).reshape((-1, 1) if axis == 1 else (1, -1))
-            low, high = planes.take(below - origin, axis), planes.take(np.minimum(above - origin, planes.shape[axis] - 1), axis)
+            low, high = (
+                planes.take(below - origin, axis),
+                planes.take(np.minimum(above - origin, planes.shape[axis] - 1), axis),
+            )
             planes = low + share * (high - low)
         return planes

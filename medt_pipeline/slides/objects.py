@@ -1,8 +1,8 @@
 """Objects of a slide, a block at a time: post-processing in a halo, outlines, and which pieces are one object.
 
 A block's objects are found in a window that reaches over its borders by a halo; the block keeps the pixels inside its
-borders as pieces. Beside them it keeps what it knows of the line of pixels just beyond its lower and right border, where
-the neighbours have their own numbers: by these lines pieces are joined.
+borders as pieces. Beside them it keeps what it knows of the line of pixels just beyond its lower and right border,
+where the neighbours have their own numbers: by these lines pieces are joined.
 """
 
 from __future__ import annotations

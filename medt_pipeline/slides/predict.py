@@ -97,7 +97,7 @@ class SlideModel:
     members: tuple[OpenModel, ...]
     names: Mapping[int, str]
     channels: int
-    recipe: PostProcessing = PostProcessing()
+    recipe: PostProcessing = field(default_factory=PostProcessing)
     microns_per_pixel: float | None = None
 
     @property
@@ -275,7 +275,9 @@ def _sample(slide: Slide, scale: Scale, tissue: Tissue, size: tuple[int, int]) -
     chosen = places[np.linspace(0, len(places) - 1, min(SAMPLES, len(places))).astype(int)]
     squares = []
     for place in chosen:
-        middle = [int((one + 0.5) * side / length) for one, side, length in zip(place, size, tissue.mask.shape, strict=True)]
+        middle = [
+            int((one + 0.5) * side / length) for one, side, length in zip(place, size, tissue.mask.shape, strict=True)
+        ]
         window = Window(middle[0], middle[1], middle[0] + 1, middle[1] + 1).grown(SAMPLE_SIDE // 2, size)
         squares.append(slide.read(window, scale.factor).reshape(-1, 3))
     return np.concatenate(squares)

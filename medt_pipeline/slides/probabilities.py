@@ -1,4 +1,4 @@
-"""Class probabilities of one block of a slide: every network's patches that touch tissue there, blended and averaged."""
+"""Class probabilities of one block of a slide: all networks' patches that touch tissue there, blended and averaged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class SlideNetwork:
     factor: np.ndarray
 
 
-def lay_out(members: Sequence[OpenModel], size: tuple[int, int], sample: Callable[[], np.ndarray]) -> list[SlideNetwork]:
+def lay_out(
+    members: Sequence[OpenModel], size: tuple[int, int], sample: Callable[[], np.ndarray]
+) -> list[SlideNetwork]:
     """All networks of an ensemble on a slide of `size` (height, width), in pixels of the training images.
 
     Args:
@@ -102,7 +104,10 @@ def needed_window(networks: Sequence[SlideNetwork], window: Window) -> Window:
     for network in networks:
         own = network.grid.image_window(_hull(network.grid, network.grid.network_window(window)), SPLINE_MARGIN)
         shown = Window(
-            min(shown.top, own.top), min(shown.left, own.left), max(shown.bottom, own.bottom), max(shown.right, own.right)
+            min(shown.top, own.top),
+            min(shown.left, own.left),
+            max(shown.bottom, own.bottom),
+            max(shown.right, own.right),
         )
     return shown
 
@@ -167,18 +172,13 @@ def _patch(network: SlideNetwork, planes: np.ndarray, hull: Window, patch: Windo
 
 def _overlap(patch: Window, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """What patch and window share: where it lies in each."""
-    shared = Window(
-        max(patch.top, window.top),
-        max(patch.left, window.left),
-        min(patch.bottom, window.bottom),
-        min(patch.right, window.right),
-    )
+    shared = patch.shared(window)
     return shared.within(patch), shared.within(window)
 
 
 @torch.inference_mode()
 def _predict(predictor: nnUNetPredictor, images: np.ndarray) -> torch.Tensor:
-    """Logits (patches, classes, h, w) of (patches, channels, h, w), averaged over mirror images as the predictor says."""
+    """Logits (patches, classes, h, w) of (patches, channels, h, w), averaged over the predictor's mirror images."""
     device = predictor.device
     on_cuda = torch.autocast(device.type, enabled=True) if device.type == "cuda" else contextlib.nullcontext()
     with on_cuda:
@@ -189,8 +189,8 @@ def _predict(predictor: nnUNetPredictor, images: np.ndarray) -> torch.Tensor:
 def _normalization(settings: Any, sample: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Offset and factor of each channel, (channels, 1, 1), by nnU-Net's schemes.
 
-    Those that ask for the image's own mean or range take these from tissue all over the slide, as a training image shows
-    little else.
+    Those that ask for the image's own mean or range take these from tissue all over the slide, as a training image
+    shows little else.
     """
     offsets, factors = [], []
     for channel, scheme in enumerate(settings.normalization_schemes):

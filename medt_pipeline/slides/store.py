@@ -60,12 +60,7 @@ class BlockStore:
                 block = self._block((row, column))
                 if block is not None:
                     own = self.window((row, column))
-                    shared = Window(
-                        max(own.top, window.top),
-                        max(own.left, window.left),
-                        min(own.bottom, window.bottom),
-                        min(own.right, window.right),
-                    )
+                    shared = own.shared(window)
                     picture[shared.within(window)] = block[shared.within(own)]
         return picture
 

@@ -4,9 +4,9 @@
     python -m tests.benchmarks.slide --folder /tmp/slides --megapixels 10
 
 The network is a stand-in that thresholds a colour, within nnU-Net's predictor and our sliding window like any other, so
-that reading, blending and outlining are measured and not a network. Slides are tiled JPEG pyramids; they are drawn once,
-and their results are compared with the ellipses that were drawn. Each slide is predicted in a process of its own, whose
-peak of memory is the operating system's (ru_maxrss).
+that reading, blending and outlining are measured and not a network. Slides are tiled JPEG pyramids; they are drawn
+once, and their results are compared with the ellipses that were drawn. Each slide is predicted in a process of its own,
+whose peak of memory is the operating system's (ru_maxrss).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Comparison:
     Attributes:
         drawn: number of objects that were drawn; `found`: features in the GeoJSON.
         matched: drawn objects with exactly one feature whose middle is within a pixel, and with as many holes.
-        farthest: largest Hausdorff distance in pixels between outlines of a drawn object and its feature, holes included.
+        farthest: largest Hausdorff distance in pixels between the outlines of a drawn object and its feature, with
+            holes.
         area: of all features over that of all drawn objects.
     """
 
@@ -60,7 +61,9 @@ def main() -> int:
     parser.add_argument("--megapixels", type=int, nargs="+", default=[10, 100, 1200])
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    print("| pixels | objects | matched | farthest, pixels | area | peak memory, GB | seconds | by megapixel | stages |")
+    print(
+        "| pixels | objects | matched | farthest, pixels | area | peak memory, GB | seconds | by megapixel | stages |"
+    )
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for megapixels in options.megapixels:
         drawn = slide_of(megapixels)
@@ -89,7 +92,8 @@ def row(drawn: DrawnSlide, file: Path, target: Path) -> str:
     told = ", ".join(f"{stage} {one:.0f}" for stage, one in stages.items())
     return (
         f"| {drawn.size[1]:,} × {drawn.size[0]:,} | {found.found:,} of {found.drawn:,} | {found.matched:,} "
-        f"| {found.farthest:.2f} | {found.area:.4f} | {peak:.2f} | {seconds:.0f} | {seconds / megapixels:.3f} | {told} |"
+        f"| {found.farthest:.2f} | {found.area:.4f} | {peak:.2f} "
+        f"| {seconds:.0f} | {seconds / megapixels:.3f} | {told} |"
     )
 
 

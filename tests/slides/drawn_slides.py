@@ -56,7 +56,9 @@ class DrawnSlide:
 
     def rings(self) -> list[Ring]:
         """All of them."""
-        cells = ((row, column) for row in range(self.size[0] // self.cell) for column in range(self.size[1] // self.cell))
+        cells = (
+            (row, column) for row in range(self.size[0] // self.cell) for column in range(self.size[1] // self.cell)
+        )
         return [ring for cell in cells if (ring := self.ring(*cell)) is not None]
 
     def labels(self, window: Window, step: int = 1) -> np.ndarray:
@@ -88,7 +90,9 @@ class DrawnSlide:
         """The picture of the whole slide."""
         return self.picture(Window(0, 0, *self.size))
 
-    def write(self, file: Path, levels: int = 3, ome: bool = False, microns: float | None = 0.5, jpeg: bool = False) -> Path:
+    def write(
+        self, file: Path, levels: int = 3, ome: bool = False, microns: float | None = 0.5, jpeg: bool = False
+    ) -> Path:
         """Write it a tile at a time as tiled TIFF, each level half as large as the one before."""
         settings: dict = {"tile": (TILE, TILE), "photometric": "rgb", "dtype": np.uint8}
         settings |= {"compression": "jpeg", "compressionargs": {"level": 90}} if jpeg else {"compression": "zlib"}
