@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import tifffile
-from PIL import Image
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder
 from medt_pipeline.core.images import ending_of
 from medt_pipeline.core.pixel_size import PixelSize, from_dpi, pixel_size, read_pixel_size
+from medt_pipeline.core.resampling import reach_of, resample
 from medt_pipeline.core.tiff_regions import TiffLevel, tiff_levels
 
 SCANNER_ENDINGS = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".svslide", ".bif", ".czi")
@@ -112,8 +112,7 @@ class Slide:
         """Read a window (h, w, 3) uint8 of the slide reduced `scale` times.
 
         The smallest level that is not smaller than wanted is read and, where it is larger, reduced by a triangle filter
-        of the width of a pixel. A pixel depends on its place on the slide and not on the window that asks for it, but
-        for one level of 255 where rounding is in doubt.
+        (`core.resampling`). A pixel depends on its place on the slide and not on the window that asks for it.
 
         Args:
             window: in pixels of the reduced slide, within `size_at(scale)`.
@@ -129,24 +128,18 @@ class Slide:
         try:
             if max(abs(height - wanted[0]), abs(width - wanted[1])) <= 1:
                 return self._read_level(level, window)
-            margin = math.ceil(max(down, across, 1)) + 1
             source = Window(
                 math.floor(window.top * down),
                 math.floor(window.left * across),
                 min(height, math.ceil(window.bottom * down)),
                 min(width, math.ceil(window.right * across)),
-            ).grown(margin, (height, width))
-            picture = Image.fromarray(self._pixels.read(level, source))
+            ).grown(reach_of(max(down, across)), (height, width))
+            picture = self._pixels.read(level, source)
         # OpenSlide, libtiff and the codecs raise whatever the broken byte makes them raise.
         except Exception as error:
             raise UserError(f"{self.path} cannot be read at {window} ({error}); export the slide again.") from error
-        box = (
-            window.left * across - source.left,
-            window.top * down - source.top,
-            min(window.right * across - source.left, picture.width),
-            min(window.bottom * down - source.top, picture.height),
-        )
-        return np.asarray(picture.resize(window.shape[::-1], Image.Resampling.BILINEAR, box=box))
+        corners = (source.top, source.left), (window.top, window.left)
+        return resample(picture, corners[0], (height, width), (down, across), corners[1], window.shape)
 
     def thumbnail(self, longest: int) -> tuple[np.ndarray, float]:
         """The whole slide with at most `longest` pixels on the longer side, (h, w, 3) uint8, and its scale (≥ 1)."""

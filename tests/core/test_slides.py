@@ -67,16 +67,15 @@ def test_a_pixel_does_not_depend_on_the_window_that_asks_for_it(slide: Slide, sc
     assert whole.shape == (height, width, 3)
     for top in range(0, height, 50):
         window = Window(top, width // 3, min(top + 50, height), width // 3 + 21)
-        apart = slide.read(window, scale).astype(int) - whole[window.top : window.bottom, window.left : window.right]
-        assert np.abs(apart).max() <= 1
-        assert (apart != 0).mean() < 0.01
+        expected = whole[window.top : window.bottom, window.left : window.right]
+        assert np.array_equal(slide.read(window, scale), expected)
 
 
 def test_scales_between_levels_are_reduced_from_the_finer_one(slide: Slide) -> None:
     height, width = slide.size_at(3.2)
     found = slide.read(Window(0, 0, height, width), 3.2)
     expected = Image.fromarray(PICTURE[::2, ::2]).resize((width, height), Image.Resampling.BILINEAR)
-    assert np.array_equal(found, np.asarray(expected))
+    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1  # Pillow rounds twice
 
 
 def test_a_level_whose_size_was_rounded_is_used(tmp_path: Path) -> None:
