@@ -25,7 +25,8 @@ import shapely
 from scipy.spatial import cKDTree
 
 from medt_pipeline.slides.predict import SlideOptions, predict_slide
-from tests.slides.drawn_slides import DrawnSlide, Ring, stand_in
+from tests.slides.drawn_slides import DrawnSlide, Ring
+from tests.slides.stand_in import stand_in
 
 ASPECT = 4 / 3
 CELL = 125

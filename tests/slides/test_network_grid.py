@@ -8,7 +8,7 @@ from nnunetv2.preprocessing.resampling.default_resampling import compute_new_sha
 
 from medt_pipeline.core.slides import Window
 from medt_pipeline.slides.network_grid import SPLINE_MARGIN, NetworkGrid
-from tests.slides.drawn_slides import stand_in
+from tests.slides.stand_in import stand_in
 
 SPACINGS = [(1.0, 1.0), (1.7, 1.7), (2.0, 3.1)]
 

@@ -15,7 +15,8 @@ from medt_pipeline.inference.models import OpenModel
 from medt_pipeline.inference.predict import average_members
 from medt_pipeline.slides.predict import SlideModel
 from medt_pipeline.slides.probabilities import SlideNetwork, block_probabilities, lay_out, needed_window
-from tests.slides.drawn_slides import DrawnSlide, stand_in
+from tests.slides.drawn_slides import DrawnSlide
+from tests.slides.stand_in import stand_in
 
 SIZE = (150, 190)
 PICTURE = DrawnSlide(SIZE, 30, seed=4).whole()
