@@ -99,7 +99,10 @@ def tiff_levels(path: Path) -> list[TiffLevel]:
     """
     try:
         series = tifffile.TiffFile(path).series[0]
-        return [TiffLevel(path, [page.aspage() for page in level.pages if page is not None], level.axes) for level in series.levels]
+        return [
+            TiffLevel(path, [page.aspage() for page in level.pages if page is not None], level.axes)
+            for level in series.levels
+        ]
     except UserError:
         raise
     # tifffile raises whatever a broken byte makes it raise

@@ -8,10 +8,9 @@ where the neighbours have their own numbers: by these lines pieces are joined.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from medt_pipeline.core.files import atomic_path
 from medt_pipeline.core.slides import Window
 from medt_pipeline.postprocessing.recipe import PostProcessing, apply, object_map
+from medt_pipeline.postprocessing.steps import STEPS
 from medt_pipeline.slides.polygons import outline, pack, unpack
 from medt_pipeline.slides.store import BlockStore
 
@@ -63,15 +63,10 @@ def halo_of(recipe: PostProcessing) -> int:
     """Pixels around a block in which post-processing must see labels to do the same as on the whole slide."""
     reach = [float(LEAST_HALO)]
     for steps in recipe.steps.values():
-        # a compact object of an area is about its root across; what a radius changes reaches twice as far
-        reach += [2 * math.sqrt(one.amount) if "area" in _parameter(one) else 4 * one.amount for one in steps]
+        # A compact object is about the root of its area across, and what a radius changes reaches twice as far.
+        by_area = [step for step in steps if "area" in STEPS[step.name].parameter]
+        reach += [2 * math.sqrt(step.amount) if step in by_area else 4 * step.amount for step in steps]
     return min(math.ceil(max(reach)), LARGEST_HALO)
-
-
-def _parameter(step: Any) -> str:
-    from medt_pipeline.postprocessing.steps import STEPS
-
-    return STEPS[step.name].parameter
 
 
 def find_pieces(labels: BlockStore, window: Window, recipe: PostProcessing, classes: int) -> tuple[np.ndarray, Pieces]:
@@ -151,7 +146,7 @@ class Objects:
     classes: np.ndarray
 
 
-def join(grid: BlockStore, file_of: Any, split: Sequence[int]) -> Objects:
+def join(grid: BlockStore, file_of: Callable[[tuple[int, int]], Path], split: Sequence[int]) -> Objects:
     """Join the pieces of all blocks to objects.
 
     Pieces of a class whose objects are connected components are joined where both blocks see a pixel as theirs. Where

@@ -13,7 +13,7 @@ from medt_pipeline.core.files import make_folder
 from medt_pipeline.core.images import write_png
 from medt_pipeline.core.slides import Window
 
-CACHE_BYTES = 128 * 2**20
+CACHE_BYTES = 64 * 2**20
 """Decoded blocks kept in memory."""
 
 

@@ -145,8 +145,7 @@ def test_a_large_tiff_without_a_pyramid_is_a_slide(tmp_path: Path, monkeypatch: 
 def test_mistakes_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"no\.svs does not exist"):
         open_slide(tmp_path / "no.svs")
-    with pytest.raises(UserError, match="does not exist"):
-        list_slides(tmp_path / "nowhere")
+    assert list_slides(tmp_path / "nowhere") == []
     (tmp_path / "a.svs").write_bytes(b"no slide")
     with pytest.raises(UserError, match="no slide that OpenSlide knows"):
         open_slide(tmp_path / "a.svs")
