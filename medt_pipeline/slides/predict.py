@@ -111,7 +111,7 @@ class Stopwatch:
     """Wall time by stage, since the last one ended; of what is done again after an interruption, this time's alone."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    _last: float = field(default_factory=time.monotonic)
+    _last: float = field(default_factory=lambda: time.monotonic())
 
     def lap(self, stage: str) -> None:
         """The stage ends now."""

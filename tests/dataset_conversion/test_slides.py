@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert summary.pixel_sizes == 0
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no slide with a GeoJSON of the same name"):
-        convert(tmp_path / "empty", target(tmp_path))
+        convert(tmp_path / "empty", replace(target(tmp_path), overwrite=True))
 
 
 def test_patients_are_told_by_the_name_of_the_slide(tmp_path: Path) -> None:

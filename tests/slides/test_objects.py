@@ -82,7 +82,7 @@ def assert_same_objects(objects: Objects, labels: np.ndarray, recipe: PostProces
     assert pairs.shape[1] == len(objects.areas) + (final == 0).any() == expected.max() + (final == 0).any()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10**6), side=st.sampled_from((16, 32, 64)), sigma=st.sampled_from((0.7, 2.0, 4.0)))
 def test_connected_components_are_those_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, seed: int, side: int, sigma: float
