@@ -154,7 +154,7 @@ def _block_logits(
         predicted = _predict(predictor, np.stack([_patch(network, planes, hull, one) for one in batch]))
         for patch, prediction in zip(batch, predicted, strict=True):
             inner, outer = _overlap(patch, wanted)
-            logits[(slice(None), *outer)] += (prediction * gaussian)[(slice(None), *inner)]
+            logits[:, outer[0], outer[1]] += (prediction * gaussian)[:, inner[0], inner[1]]
             weights[outer] += gaussian[inner]
         done(len(batch))
     logits /= weights.clamp(min=torch.finfo(torch.float32).tiny)
@@ -166,7 +166,8 @@ def _patch(network: SlideNetwork, planes: np.ndarray, hull: Window, patch: Windo
     """A normalized patch; what lies beyond the slide is 0, as nnU-Net pads it."""
     inner, outer = _overlap(patch, hull)
     image = np.zeros((len(planes), *patch.shape), np.float32)
-    image[(slice(None), *inner)] = (planes[(slice(None), *outer)].astype(np.float32) - network.offset) * network.factor
+    levels = planes[:, outer[0], outer[1]].astype(np.float32)
+    image[:, inner[0], inner[1]] = (levels - network.offset) * network.factor
     return image
 
 
