@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.slides import Window
 
 TOLERANCE = 0.5
 """Pixels by which a simplified outline may leave the edges of its pixels."""
+
+
+PACKAGES = ("shapely", "rasterio")
+"""Optional, so they are imported where they are used."""
+
+
+def require_packages() -> None:
+    """Return if outlines can be made.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"Outlines of whole slides take {' and '.join(missing)}, which is not installed: "
+            "pip install medt_pipeline[slides]."
+        )
 
 
 def outline(numbers: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +46,7 @@ def outline(numbers: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray
         (n,) polygons in x, y of the slide's pixels, (0, 0) being the outer corner of the first one, and the number of
         the object of each, (n,).
     """
-    import shapely  # optional, with rasterio
+    import shapely
     from rasterio.features import shapes
     from rasterio.transform import Affine
 

@@ -29,6 +29,7 @@ from medt_pipeline.slides.areas import ClassArea, measure_areas, write_areas
 from medt_pipeline.slides.geojson import write_geojson
 from medt_pipeline.slides.label_image import write_label_image
 from medt_pipeline.slides.objects import find_pieces, join, on_slides, write_pieces
+from medt_pipeline.slides.polygons import require_packages
 from medt_pipeline.slides.probabilities import SlideNetwork, block_patches, block_probabilities, lay_out, needed_window
 from medt_pipeline.slides.scales import Scale, choose_scale
 from medt_pipeline.slides.tissue import Tissue, find_tissue
@@ -129,8 +130,10 @@ def predict_slides(
     cannot be read does not stop the others.
 
     Raises:
-        UserError: two slides share a name, `target` cannot be written, or the model cannot predict slides.
+        UserError: a package is missing, two slides share a name, `target` cannot be written, or the model cannot predict
+            slides.
     """
+    require_packages()
     names = [name_of(slide) for slide in slides]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

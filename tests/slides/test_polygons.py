@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import shapely
@@ -11,8 +13,9 @@ from hypothesis.extra import numpy as hnp
 from rasterio.features import rasterize
 from scipy import ndimage
 
+from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.slides import Window
-from medt_pipeline.slides.polygons import TOLERANCE, outline, pack, simplify, unite, unpack
+from medt_pipeline.slides.polygons import TOLERANCE, outline, pack, require_packages, simplify, unite, unpack
 
 MAPS = hnp.arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 3))
 
@@ -79,6 +82,13 @@ def test_points_on_a_straight_edge_go() -> None:
     (simple,) = simplify(np.array([square], dtype=object))
     assert simple.equals(square)
     assert len(shapely.get_coordinates(simple)) == 5
+
+
+def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_packages()
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(UserError, match=r"take rasterio, which is not installed: pip install medt_pipeline\[slides\]"):
+        require_packages()
 
 
 def test_packed_polygons_come_back() -> None:
