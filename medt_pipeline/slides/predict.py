@@ -130,8 +130,8 @@ def predict_slides(
     cannot be read does not stop the others.
 
     Raises:
-        UserError: a package is missing, two slides share a name, `target` cannot be written, or the model cannot predict
-            slides.
+        UserError: a package is missing, two slides share a name, `target` cannot be written, or the model cannot
+            predict slides.
     """
     require_packages()
     names = [name_of(slide) for slide in slides]

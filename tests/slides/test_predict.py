@@ -192,6 +192,18 @@ def test_a_broken_slide_does_not_stop_the_others(trained: Drawn, tmp_path: Path)
         predict_slides(twice, tmp_path / "out", ensemble, torch.device("cpu"), QUIET)
 
 
+def test_the_model_knows_the_pixel_size_of_its_plan(trained: Drawn, tmp_path: Path) -> None:
+    drawn = trained.copy(tmp_path / "workspace", "raw", "preprocessed")
+    ensemble = ensemble_of(find_model(drawn.workspace, DATASET_ID, "2d", (0,)))
+    model = module.open_slide_model(ensemble, torch.device("cpu"), mirror=True)
+    assert (model.microns_per_pixel, dict(model.names), model.classes) == (None, {1: "gland"}, 2)
+    file = ensemble.models[0].folder / "plans.json"
+    plans = json.loads(file.read_text())
+    plans["medt"]["pixel_size_um"] = [0.5, 0.5]
+    file.write_text(json.dumps(plans))
+    assert module.open_slide_model(ensemble, torch.device("cpu"), mirror=True).microns_per_pixel == 0.5
+
+
 def test_a_gray_model_refuses_colours(tmp_path: Path) -> None:
     model = replace(stand_in(), channels=1)
     with pytest.raises(UserError, match=r"a\.tif is a colour slide"):
