@@ -18,7 +18,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json
 from medt_pipeline.core.images import stem_of
 from medt_pipeline.core.manifest import environment
-from medt_pipeline.core.overlays import draw_overlay
+from medt_pipeline.core.overlays import draw_regions, legend, line_width
 from medt_pipeline.core.parallel import ordered_map
 from medt_pipeline.core.progress import progress, refresh_interval
 from medt_pipeline.core.slides import Slide, Window, open_slide
@@ -41,6 +41,8 @@ BLOCK_BYTES = 512 * 2**20
 SIDE_STEP, SMALLEST_SIDE, LARGEST_SIDE = 512, 1024, 4096
 SAMPLES, SAMPLE_SIDE = 64, 128
 """Squares of tissue, and their side in pixels, that tell the mean and range of a slide."""
+THUMBNAIL_LINE = 2
+"""Width in pixels of contours: objects of a slide are small on its thumbnail."""
 
 Place = tuple[int, int]
 
@@ -324,7 +326,8 @@ def _thumbnail(tissue: Tissue, model: SlideModel, work: Work) -> np.ndarray:
     rows, columns = (
         ((np.arange(short) + 0.5) * long / short).astype(int) for short, long in zip(shape, store.size, strict=True)
     )
-    return draw_overlay(tissue.picture, labels[np.ix_(rows, columns)], names=dict(model.names))
+    drawn = draw_regions(tissue.picture, labels[np.ix_(rows, columns)], THUMBNAIL_LINE)
+    return np.concatenate([drawn, legend(drawn.shape[1], line_width(shape), dict(model.names), with_reference=False)])
 
 
 def _finished(target: Path, name: str, key: str) -> list[ClassArea] | None:

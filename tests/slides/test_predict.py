@@ -163,7 +163,7 @@ def test_other_settings_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         predicted(tmp_path, stand_in())
     monkeypatch.undo()
     told: list[str] = []
-    recipe = PostProcessing(steps={1: (Step("remove_small_objects", 400),)})
+    recipe = PostProcessing(steps={1: (Step("remove_small_objects", 700),)})
     options = replace(QUIET, tell=told.append)
     predict_slide(tmp_path / "a.tif", tmp_path / "out", stand_in(recipe=recipe), options)
     assert not any("goes on" in sentence for sentence in told)
