@@ -150,6 +150,41 @@ SOURCES = (
         example='--images images --masks masks --groups "^(P[0-9]+)_"',
     ),
     Source(
+        key="slides",
+        module="slides",
+        title="your own whole slides with regions annotated in QuPath",
+        task="whatever the annotations name",
+        modality="histology slides that OpenSlide or tifffile reads, RGB or gray of 8 bits",
+        size="any",
+        terms="those of your data",
+        url="",
+        obtain="one folder with slides and QuPath GeoJSON of the same names (a.svs, a.geojson)",
+        options=(
+            Option("--microns-per-pixel", "of the training images; default: level 0 as it is", "decimal", "UM"),
+            Option(
+                "--labels",
+                "which classes count: name,… or name=CLASS,…; others are left out",
+                "text",
+                "NAME=CLASS,…",
+            ),
+            Option(
+                "--groups",
+                "patients: a regular expression on the slide's name, or a CSV file with the columns name, group; "
+                "default: each slide",
+                "text",
+                "REGEX|CSV",
+            ),
+            Option("--skip-unpaired", "leave out slides without GeoJSON and GeoJSON without a slide"),
+        ),
+        record="SlidesOptions",
+        example="SRC --microns-per-pixel 0.5",
+        traps=(
+            "regions: rectangles of the class Region*, or locked ones without a class; what lies in none is left out",
+            "slides of several pixel sizes: refused without --microns-per-pixel",
+            "regions of a slide are one group",
+        ),
+    ),
+    Source(
         key="medt",
         module="medt_layout",
         title="folders prepared for the published Medical-Transformer code",

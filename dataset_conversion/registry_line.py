@@ -12,7 +12,7 @@ class Option:
 
     Attributes:
         flag: such as "--classes"; a word without dashes, such as "SRC", is a necessary input without a flag.
-        kind: "switch" is given or not, "number" a whole number, "path" a file or folder.
+        kind: "switch" is given or not, "number" a whole number, "decimal" any number, "path" a file or folder.
         choices: the only values that are allowed; the first is the default.
         required: a flag that must be given.
         excludes: options of one source with the same word here exclude each other.
@@ -20,7 +20,7 @@ class Option:
 
     flag: str
     help: str
-    kind: Literal["switch", "text", "number", "path"] = "switch"
+    kind: Literal["switch", "text", "number", "decimal", "path"] = "switch"
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     required: bool = False

@@ -14,6 +14,7 @@ ROOMS = (
     "commands",
     "demo",
     "report",
+    "slides",
     "inference",
     "nnunet_shim",
     "training",

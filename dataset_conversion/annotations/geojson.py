@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,27 @@ from medt_pipeline.core.errors import UserError
 
 from .reading import Annotations, left_out_note, load_json, to_list, to_points
 from .shapes import Outline
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """One annotation, detection or cell.
+
+    Attributes:
+        where: its place in the file, for messages.
+        class_name: name of its classification, "" where it has none.
+        title: its own name, "" where it has none.
+        locked: whether it is locked.
+        outlines: its polygons, each an object of its own, or parts of one; none for points and lines.
+        without_area: kinds of its geometries that have no area.
+    """
+
+    where: str
+    class_name: str
+    title: str
+    locked: bool
+    outlines: tuple[Outline, ...]
+    without_area: tuple[str, ...] = ()
 
 
 def read_geojson(path: Path) -> Annotations:
@@ -25,22 +47,37 @@ def read_geojson(path: Path) -> Annotations:
     Raises:
         UserError: the file is not such GeoJSON.
     """
-    shapes: list[Outline] = []
-    without_area: Counter[str] = Counter()
-    for number, feature in enumerate(_features(load_json(path), path), start=1):
-        where = f"feature {number}"
-        name = _class_of(feature.get("properties"))
-        polygons = []
-        for kind, coordinates in _geometries(feature.get("geometry"), path, where):
-            if kind == "Polygon":
-                polygons.append(coordinates)
-            elif kind == "MultiPolygon":
-                polygons += _lists(coordinates, path, where)
-            else:
-                without_area[kind] += 1
-        part_of = where if len(polygons) > 1 else None
-        shapes += [_outline(rings, name, part_of, path, where) for rings in polygons]
-    return Annotations(tuple(shapes), notes=left_out_note(without_area))
+    features = read_features(path)
+    shapes = tuple(outline for feature in features for outline in feature.outlines)
+    return Annotations(shapes, notes=left_out_note(Counter(kind for one in features for kind in one.without_area)))
+
+
+def read_features(path: Path) -> list[Feature]:
+    """The same, feature by feature.
+
+    Raises:
+        UserError: the file is not such GeoJSON.
+    """
+    features = _features(load_json(path), path)
+    return [_feature(feature, path, f"feature {number}") for number, feature in enumerate(features, start=1)]
+
+
+def _feature(feature: Any, path: Path, where: str) -> Feature:
+    properties = feature.get("properties")
+    known = properties if isinstance(properties, dict) else {}
+    name = _class_of(properties)
+    polygons, without_area = [], []
+    for kind, coordinates in _geometries(feature.get("geometry"), path, where):
+        if kind == "Polygon":
+            polygons.append(coordinates)
+        elif kind == "MultiPolygon":
+            polygons += _lists(coordinates, path, where)
+        else:
+            without_area.append(kind)
+    part_of = where if len(polygons) > 1 else None
+    outlines = tuple(_outline(rings, name, part_of, path, where) for rings in polygons)
+    title = str(known.get("name") or "").strip()
+    return Feature(where, name, title, known.get("isLocked") is True, outlines, tuple(without_area))
 
 
 def _features(content: Any, path: Path) -> list[Any]:

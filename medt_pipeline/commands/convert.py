@@ -12,7 +12,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion import registry
 
-_TYPES = {"text": str, "number": int, "path": Path}
+_TYPES = {"text": str, "number": int, "decimal": float, "path": Path}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

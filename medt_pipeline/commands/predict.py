@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+
+if TYPE_CHECKING:
+    from medt_pipeline.inference.models import Ensemble
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,11 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser(
         "Predict a mask for each image (png, bmp, tif, jpg; any name; a folder or one file) with the recipe of\n"
         "medt_find_best or, where there is none, all trained folds of the configuration 2d.\n"
-        "Masks are PNG files that hold the labels 0, 1, …; --overlays writes pictures to look at.",
+        "Masks are PNG files that hold the labels 0, 1, …; --overlays writes pictures to look at.\n"
+        "Whole slides (svs, ndpi, mrxs, pyramidal or OME tif, …) give a label image, GeoJSON for QuPath and areas.",
         "medt_predict -i images -o masks --overlays",
     )
     parser.add_argument(
-        "-i", "--input", type=Path, required=True, metavar="PATH", help="folder of images, or one image"
+        "-i", "--input", type=Path, required=True, metavar="PATH", help="folder of images or slides, or one of them"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the masks")
     parser.add_argument("-d", "--dataset", type=int, metavar="ID", help="needed where several data sets are trained")
@@ -30,14 +35,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--overlays", action="store_true", help="also write pictures with contours")
     parser.add_argument("--save-probabilities", action="store_true", help="also write class probabilities (npz)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
+    _add_slide_options(parser)
     return run(parser, _predict, arguments)
 
 
+def _add_slide_options(parser: argparse.ArgumentParser) -> None:
+    slides = parser.add_argument_group("whole slides")
+    slides.add_argument(
+        "--microns-per-pixel", type=_size, metavar="UM", help="of level 0, where the slide does not tell"
+    )
+    slides.add_argument(
+        "--training-microns-per-pixel", type=_size, metavar="UM", help="of the training images, where not known"
+    )
+    slides.add_argument("--whole-slide", action="store_true", help="predict everywhere, not only where tissue is found")
+
+
+def _size(text: str) -> float:
+    """A pixel size in micrometres; what is none is a typing error."""
+    value = float(text)
+    if not 0 < value <= 1000:
+        raise ValueError(text)
+    return value
+
+
 def _predict(options: argparse.Namespace) -> int:
+    from medt_pipeline.core.slides import list_slides
     from medt_pipeline.core.workspace import Workspace
     from medt_pipeline.inference.inputs import list_inputs
 
-    list_inputs(options.input)  # before anything slow is loaded
+    slides = list_slides(options.input)  # before anything slow is loaded
+    if not slides:
+        list_inputs(options.input)
     workspace = Workspace.locate(options.workspace).activate()
 
     from medt_pipeline.core.overlays import draw_overlay
@@ -49,6 +77,8 @@ def _predict(options: argparse.Namespace) -> int:
     folds = tuple(parse_fold(fold) for fold in options.folds) if options.folds else None
     ensemble = find_ensemble(workspace, options.dataset, options.configuration, folds)
     print(f"Predicting with {ensemble.name}{' as medt_find_best chose' if ensemble.recipe else ''}.")
+    if slides:
+        return _predict_slides(slides, ensemble, options)
     summary = predict_images(
         options.input,
         options.output,
@@ -62,6 +92,32 @@ def _predict(options: argparse.Namespace) -> int:
         ),
     )
     print(f"{len(summary.masks)} masks in {options.output} ({summary.seconds:.1f} s).")
+    for name, reason in summary.failed.items():
+        print(f"not predicted: {name}: {reason}", file=sys.stderr)
+    return PARTLY if summary.failed else SUCCESS
+
+
+def _predict_slides(slides: Sequence[Path], ensemble: Ensemble, options: argparse.Namespace) -> int:
+    from medt_pipeline.core.errors import UserError
+    from medt_pipeline.slides.predict import SlideOptions, predict_slides
+    from medt_pipeline.training.device import choose_device
+
+    if options.uncertainty or options.save_probabilities:
+        raise UserError("--uncertainty and --save-probabilities are for pictures; leave them out for whole slides.")
+    summary = predict_slides(
+        slides,
+        options.output,
+        ensemble,
+        choose_device(options.device),
+        SlideOptions(
+            microns_per_pixel=options.microns_per_pixel,
+            training_microns_per_pixel=options.training_microns_per_pixel,
+            whole_slide=options.whole_slide,
+            mirror=not options.no_mirroring,
+            tell=lambda sentence: print(sentence, flush=True),
+        ),
+    )
+    print(f"{len(summary.areas)} slides in {options.output} ({summary.seconds:.1f} s).")
     for name, reason in summary.failed.items():
         print(f"not predicted: {name}: {reason}", file=sys.stderr)
     return PARTLY if summary.failed else SUCCESS

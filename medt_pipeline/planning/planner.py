@@ -52,7 +52,7 @@ class MedTPlanner(ExperimentPlanner):
     """Plans a 2D data set: MedT as the network, a patch that shows the whole image, a schedule sized to the data.
 
     The plans file stays one that stock nnU-Net reads. Under the key "medt" it holds what nnU-Net has no place for: the
-    decisions with their reasons, and for each configuration the schedule.
+    decisions with their reasons, the pixel size of the images, and for each configuration the schedule.
 
     Args:
         dataset_name_or_id: as nnU-Net's.
@@ -220,7 +220,11 @@ class MedTPlanner(ExperimentPlanner):
                     "inherits_from": name,
                     "architecture": self._plan_network(key, patch_size, patch_size in self._recomputed),
                 }
-        plans["medt"] = {"decisions": [_as_record(decision) for decision in self.decisions]}
+        size = self.summary.pixel_size if self.summary is not None else None
+        plans["medt"] = {
+            "decisions": [_as_record(decision) for decision in self.decisions],
+            "pixel_size_um": None if size is None else [size.y_um, size.x_um],
+        }
         self._forget_earlier(configurations)
         super().save_plans(plans)
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from medt_pipeline.core.cases import read_cases, write_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.planning.overrides import parse_overrides
 from medt_pipeline.planning.run import plan_and_preprocess
@@ -28,6 +30,15 @@ def test_every_decision_stands_in_the_plans_with_its_reason(plans: dict) -> None
         module, function = decision["rule"].split(".")
         rules = __import__(f"medt_pipeline.planning.rules.{module}", fromlist=[function])
         assert callable(getattr(rules, function))
+
+
+def test_the_pixel_size_of_the_images_stands_in_the_plans(converted: Drawn, plans: dict, tmp_path: Path) -> None:
+    assert plans["medt"]["pixel_size_um"] is None
+    drawn = converted.copy(tmp_path / "workspace", "preprocessed", "results")
+    raw = drawn.workspace.raw / DATASET_NAME
+    write_cases(raw, {name: replace(case, pixel_size_um=(0.5, 0.4)) for name, case in read_cases(raw).items()})
+    plan_and_preprocess(DATASET_ID, drawn.workspace.activate(), "cpu", quiet=True)
+    assert json.loads((drawn.preprocessed / "MedTPlans.json").read_text())["medt"]["pixel_size_um"] == [0.5, 0.4]
 
 
 @pytest.mark.parametrize("configuration", ["2d", "2d_medt", "2d_logo", "2d_gated", "2d_axial", "2d_unet", "2d_resenc"])

@@ -1,0 +1,1 @@
+"""From whole slides to label images, polygons and areas, a block at a time."""
