@@ -17,13 +17,13 @@ import torch
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
+from medt_pipeline.core.interruption import interrupt_on_termination
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
 from medt_pipeline.training.run import (
     SCORES,
     TrainingOptions,
     fold_folder,
-    interrupt_on_termination,
     is_scored,
     train_fold,
 )
