@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, distributed
 
 
@@ -25,10 +28,26 @@ def over_all_processes(mean: Tensor, variance: Tensor, count: int) -> tuple[Tens
     """
     if process_count() == 1:
         return mean, variance, count
-    from torch.distributed.nn.functional import all_reduce  # cannot be imported where distributed is not available
-
     total = mean.new_tensor(float(count)).double()
     distributed.all_reduce(total)
     share = count / float(total)
-    common = all_reduce(mean * share)
-    return common, all_reduce((variance + (mean - common) ** 2) * share), int(total)
+    common = _Sum.apply(mean * share)
+    return common, _Sum.apply((variance + (mean - common) ** 2) * share), int(total)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; each one's part gets the gradients of what all of them make of the sum."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        return _summed(part)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+def _summed(part: Tensor) -> Tensor:
+    total = part.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total

@@ -8,30 +8,37 @@ from torch import Tensor, nn
 from medt_pipeline.attention import over_all_processes
 
 
-def synchronise(network: nn.Module) -> nn.Module:
+def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
     """Have every batch normalisation of `network` take its statistics over all processes of torch.distributed.
 
     Parameters and running statistics stay the tensors that they were. The published attention's similarity
-    normalisation follows its layer's other norms, which it finds by their type.
+    normalisation follows its layer's other norms: see `is_synchronised`. On CUDA devices it is torch's SyncBatchNorm,
+    which knows no other devices.
     """
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             network.add_module(name, _synchronised(child))
         else:
-            synchronise(child)
+            synchronise(child, device)
     return network
 
 
-class SynchronisedBatchNorm(nn.SyncBatchNorm):
-    """torch's SyncBatchNorm, which knows CUDA devices only, on the others too.
+def is_synchronised(norm: nn.Module) -> bool:
+    """Whether `synchronise` made this normalisation."""
+    return isinstance(norm, (nn.SyncBatchNorm, SynchronisedBatchNorm))
 
-    In training on a CPU the statistics of the parts are combined by differentiable sums over processes; the parts may
-    differ in size. In evaluation, and on CUDA, it is torch's own.
+
+class SynchronisedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation whose statistics in training are those of the parts of all processes together.
+
+    The parts may differ in size; they are combined by differentiable sums. In evaluation it is torch's own.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (cases, channels, H, W)."""
-        if not self.training or x.device.type != "cpu":
+        if not self.training:
             return super().forward(x)
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
         mean, variance, count = over_all_processes(mean, variance, x.numel() // x.shape[1])

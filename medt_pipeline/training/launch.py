@@ -80,6 +80,8 @@ def group_variables(rank: int, devices: Sequence[str], port: int) -> dict[str, s
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
+        # Once gates are free, torch's C++ part warns that it looks for parameters without gradients in vain.
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
     if devices[0] == "cpu":
         threads = str(max((os.cpu_count() or 1) // len(devices), 1))

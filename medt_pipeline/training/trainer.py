@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     ) -> None:
         # nnU-Net pops this key from the caller's dictionary and fails where it is missing.
         plans = {"continue_training": False, **plans}
-        super().__init__(plans, configuration, fold, dataset_json, device)
+        with warnings.catch_warnings():
+            # It makes a scaler for CUDA devices whenever several processes train.
+            warnings.filterwarnings("ignore", message=r".*GradScaler is enabled, but CUDA is not available")
+            super().__init__(plans, configuration, fold, dataset_json, device)
         # In a group, nnU-Net takes the CUDA device with the number of the process, whatever it was told.
         self.device = device
         self.group = Group()
@@ -172,12 +176,10 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             self._set_batch_size_and_oversample()
             self.loss = self._build_loss()
             # Gates are fixed at first: parameters that get no gradient, of which it must know.
-            self.network = DistributedDataParallel(
-                synchronise(self.network),
-                device_ids=[self.device] if self.device.type == "cuda" else None,
-                broadcast_buffers=False,  # they are those of all processes already
-                find_unused_parameters=self.schedule.gates_fixed_epochs > 0,
-            )
+            fixed = bool(gate_parameters(self.network)) and self.schedule.gates_fixed_epochs > 0
+            devices = [self.device] if self.device.type == "cuda" else None
+            network = synchronise(self.network, self.device)
+            self.network = DistributedDataParallel(network, devices, find_unused_parameters=fixed)
 
     def _do_i_compile(self) -> bool:
         return self.acceleration.compiled
