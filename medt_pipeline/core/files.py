@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,7 +88,8 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
         UserError: a file is in the way of `parent`.
     """
     made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-    scratch = make_folder(parent) / f".{name}.{os.getpid()}.part"
+    # Not the number of the process: in containers, one that was killed and left a folder had the same.
+    scratch = make_folder(parent) / f".{name}.{uuid.uuid4().hex}.part"
     scratch.mkdir()
     try:
         yield scratch

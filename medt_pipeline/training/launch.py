@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import torch
 from torch import distributed
@@ -55,16 +56,13 @@ def launch(module: str, arguments: Sequence[str], devices: Sequence[str]) -> int
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     command = [sys.executable, "-m", module, *arguments]
     processes: list[subprocess.Popen[bytes]] = []
-    with interrupt_on_termination():
-        try:
-            for rank in range(len(devices)):
-                variables = {**os.environ, **group_variables(rank, devices, store.port)}
-                processes.append(subprocess.Popen(command, env=variables))
-            while any(one.poll() is None for one in processes) and not any(one.returncode for one in processes):
-                time.sleep(LOOK)
-        except KeyboardInterrupt:
-            _stop(processes)
-            raise
+    # Interrupted, the processes say so themselves.
+    with interrupt_on_termination(), suppress(KeyboardInterrupt):
+        for rank in range(len(devices)):
+            variables = {**os.environ, **group_variables(rank, devices, store.port)}
+            processes.append(subprocess.Popen(command, env=variables))
+        while any(one.poll() is None for one in processes) and not any(one.returncode for one in processes):
+            time.sleep(LOOK)
     _stop(processes)
     return _status([one.returncode for one in processes])
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import statistics
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json
+from medt_pipeline.core.locks import locked, planning_lock, remove_unfinished, training_lock
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.architectures import ARCHITECTURES, is_planned
@@ -111,14 +113,28 @@ def train_fold(
         KeyboardInterrupt: interrupted; what was trained is saved.
     """
     name = workspace.dataset_name(dataset_id)
-    preprocessed = workspace.preprocessed / name
-    plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
+    _read_planned(workspace, name, dataset_id, configuration, fold)
     folder = fold_folder(workspace, name, configuration, fold)
-    same = {
-        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
-        "splits_sha256": _require_fold(preprocessed, fold),
-    }
     group = Group()
+    with ExitStack() as until_done:
+        group.by_first(lambda: _keep(until_done, workspace, name, folder, configuration))
+        return _train_kept(dataset_id, fold, workspace, device, configuration, options, start, group)
+
+
+def _train_kept(
+    dataset_id: int,
+    fold: Fold,
+    workspace: Workspace,
+    device: torch.device,
+    configuration: str,
+    options: TrainingOptions,
+    start: Start,
+    group: Group,
+) -> FoldResult:
+    """`train_fold` when no other process can train the fold or plan its data set any more."""
+    name = workspace.dataset_name(dataset_id)
+    plans, dataset_json, same = _read_planned(workspace, name, dataset_id, configuration, fold)
+    folder = fold_folder(workspace, name, configuration, fold)
     wanted: Start = "continue" if group.was_restarted else start
     checkpoint = group.by_first(lambda: _prepare_folder(folder, fold, wanted, same))
     finished = checkpoint is not None and checkpoint.name == FINAL
@@ -216,6 +232,28 @@ def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tupl
     settings = PlansManager(plans).get_configuration(configuration)
     require_preprocessed(preprocessed / settings.data_identifier, settings, dataset_id)
     return plans, read_json(preprocessed / "dataset.json")
+
+
+def _read_planned(
+    workspace: Workspace, name: str, dataset_id: int, configuration: str, fold: Fold
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Plans, dataset.json, and hashes of what must not change while the fold is trained."""
+    preprocessed = workspace.preprocessed / name
+    plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
+    same = {
+        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
+        "splits_sha256": _require_fold(preprocessed, fold),
+    }
+    return plans, dataset_json, same
+
+
+def _keep(until_done: ExitStack, workspace: Workspace, name: str, folder: Path, configuration: str) -> None:
+    """Keep others from training the fold, and from planning its data set, and remove what one left that was killed."""
+    # Planning holds its lock while it looks whether anything is trained.
+    with locked(planning_lock(workspace, name), f"the plan of {name}"):
+        until_done.enter_context(locked(training_lock(folder), f"{folder.name} of {configuration}"))
+    remove_unfinished(folder)
+    remove_unfinished(folder / "validation")
 
 
 def _require_fold(preprocessed: Path, fold: Fold) -> str:
