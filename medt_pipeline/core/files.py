@@ -15,14 +15,21 @@ from medt_pipeline.core.errors import UserError
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any exception.
 
     The temporary name ends as `target`, because image libraries choose the format by it.
+
+    Args:
+        target: the file.
+        durable: have the content on the disk before the name, so that it outlives a power cut; takes milliseconds.
     """
     temporary = target.with_name(f".{os.getpid()}.part.{target.name}")
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -31,7 +38,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -137,11 +137,12 @@ def _plan(
     plans = planner.plan_experiment()
     # nnU-Net copied that of the raw data, which counts the cases that are left out.
     write_json(preprocessed / "dataset.json", {**dataset_json, "numTraining": len(dataset)})
+    _copy_labels(dataset, dataset_json, preprocessed / LABELS_FOLDER)
+    # Last, because a training asks for the arrays.
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet)
-    _copy_labels(dataset, dataset_json, preprocessed / LABELS_FOLDER)
     if found.problems:
         notes.insert(0, _left_out(found.problems))
     return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)

@@ -152,11 +152,15 @@ def _train_kept(
         if not finished:
             facts = {"device": str(device), "devices": group.size, "configuration": configuration, "fold": fold, **same}
             _train(trainer, folder, facts, options)
+        if group.is_first:
+            # Also where it was finished before: it may have been killed between its last checkpoint and this.
+            seconds = round(trainer.clock.elapsed(), 1)
+            _note(folder, {"seconds": seconds, "epochs_trained": trainer.current_epoch})
         if fold != "all":
-            trainer.perform_actual_validation(options.save_probabilities)
-    if fold != "all" and group.is_first:
-        seconds = round(statistics.median(trainer.prediction_seconds), 4)
-        write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
+            trainer.predict_held_out(options.save_probabilities)
+            if group.is_first:
+                _note(folder, {"seconds_per_image": round(statistics.median(trainer.prediction_seconds), 4)})
+            trainer.score_held_out()
     return _result(folder, fold)
 
 
@@ -215,9 +219,11 @@ def _train(trainer: nnUNetTrainerMedT, folder: Path, facts: dict[str, Any], opti
         write_json(make_folder(folder) / MANIFEST, manifest)
     trainer.show_progress(options.quiet or not is_first)
     trainer.run_training()
-    manifest |= {"seconds": round(trainer.clock.elapsed(), 1), "epochs_trained": trainer.current_epoch}
-    if is_first:
-        write_json(folder / MANIFEST, manifest)
+
+
+def _note(folder: Path, facts: dict[str, Any]) -> None:
+    """Add to the manifest."""
+    write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), **facts})
 
 
 def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -279,6 +285,9 @@ def _prepare_folder(folder: Path, fold: Fold, start: Start, same: dict[str, str]
         raise UserError(f"There is nothing to resume in {folder}; start without --resume.")
     if start in ("resume", "continue"):
         _require_same(folder / MANIFEST, same)
+    if (folder / FINAL).exists():
+        # Of a training that was killed when it had written the final one.
+        (folder / LATEST).unlink(missing_ok=True)
     return _checkpoint_to_resume(folder)
 
 

@@ -344,7 +344,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         if not self.group.is_first:
             return
         self.my_init_kwargs["medt_seconds"] = self.clock.elapsed()
-        with atomic_path(Path(filename)) as temporary:
+        with atomic_path(Path(filename), durable=True) as temporary:
             try:
                 super().save_checkpoint(str(temporary))
             except RuntimeError as error:
@@ -384,11 +384,26 @@ class nnUNetTrainerMedT(nnUNetTrainer):
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Predict and score the held-out cases of this fold in this process (nnU-Net starts eight for it)."""
-        from medt_pipeline.training.validation import validate_fold
+        self.predict_held_out(save_probabilities)
+        self.score_held_out()
+
+    def predict_held_out(self, save_probabilities: bool) -> None:
+        """Predict the held-out cases of this fold; how long each took is in `prediction_seconds`.
+
+        Raises:
+            KeyboardInterrupt: another process of the group was told to stop.
+        """
+        from medt_pipeline.training.validation import predict_held_out
 
         self.set_deep_supervision_enabled(False)
-        validate_fold(self, save_probabilities)
+        predict_held_out(self, save_probabilities)
         self.set_deep_supervision_enabled(True)
+
+    def score_held_out(self) -> None:
+        """Score the held-out cases of this fold, which are predicted."""
+        from medt_pipeline.training.validation import score_held_out
+
+        score_held_out(self)
 
     def _foreground_names(self) -> list[str]:
         """Names of what the pseudo Dice is computed of, in its order."""

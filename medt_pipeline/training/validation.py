@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 
-def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> None:
-    """Predict the held-out cases of the trainer's fold into its folder `validation` and score them.
-
-    Writes a mask a case, medt_scores.csv and .json, and summary.json as nnU-Net writes it. Processes of a group share
-    the cases; the first one scores.
+def predict_held_out(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> None:
+    """Predict the held-out cases of the trainer's fold into its folder `validation`; processes of a group share them.
 
     Args:
         trainer: with its trained network, deep supervision switched off.
@@ -56,10 +53,15 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> None:
         for case in share[trainer.group.rank : trainer.group.rank + 1]:
             _predict_case(trainer, predictor, dataset.load_case(case), folder / case, save_probabilities)
     trainer.group.wait()
+
+
+def score_held_out(trainer: nnUNetTrainerMedT) -> None:
+    """Score what `predict_held_out` predicted; the first process of a group does, the others wait."""
     if trainer.group.is_first:
+        folder = Path(trainer.output_folder) / "validation"
         references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
         raw_folder = Path(nnUNet_raw) / trainer.plans_manager.dataset_name
-        score_validation(references, folder, cases, trainer.dataset_json, raw_folder)
+        score_validation(references, folder, trainer.do_split()[1], trainer.dataset_json, raw_folder)
     trainer.group.wait()
 
 
@@ -82,11 +84,15 @@ def _predict_case(
 def score_validation(
     references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any], raw_folder: Path
 ) -> FolderScores:
-    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects."""
+    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects.
+
+    Writes medt_scores.csv and .json, and before them summary.json as nnU-Net writes it.
+    """
     scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases, dataset_folder=raw_folder)
-    write_scores(scores, predictions)
     with atomic_path(predictions / "summary.json") as temporary:
         save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))
+    # Last, because a fold that has them counts as scored.
+    write_scores(scores, predictions)
     return scores
 
 
