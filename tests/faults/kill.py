@@ -3,7 +3,8 @@
     python -m tests.faults.kill --command train plan predict convert find_best --times 10
 
 Works in a temporary folder on a small drawn set. Each command is killed up to three times, by SIGKILL or SIGTERM, at a
-moment drawn evenly from the time that it takes; then it runs to the end. A kill is survived if the command then ends
+moment drawn evenly from the processor time that it takes, so that a busy machine changes nothing; then it runs to the
+end. A kill is survived if the command then ends
 with 0, nothing that it read has changed, and what it wrote is what an undisturbed run wrote, byte for byte but for
 times; weights and losses too.
 """
@@ -21,12 +22,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.faults.comparison import differences, snapshot
 from tests.faults.stages import STAGES, Stage, copied, made_ready
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 IN_A_ROW = 3
 """Kills before the command may run to the end."""
+LOOK = 0.01
+"""Seconds between two looks at a process."""
 
 
 @dataclass
@@ -93,16 +98,18 @@ def kill(name: str, times: int, rng: random.Random, folder: Path) -> Tally:
 
 
 def _undisturbed(stage: Stage, base: Path, folder: Path) -> tuple[dict[str, str], float]:
-    """What two runs in the same folder leave that nothing disturbs, and the seconds of one."""
+    """What two runs in the same folder leave that nothing disturbs, and the processor time of one, in seconds."""
     found = []
     for _ in range(2):
         # Under the same name: paths stand in some files.
         root = copied(base, folder / "killed")
-        began = time.monotonic()
-        status, printed = stage.run(root)
-        seconds = time.monotonic() - began
-        if status:
-            raise RuntimeError(f"Undisturbed it ended with {status}: {printed}")
+        process = stage.start(root)
+        seconds = 0.0
+        while process.poll() is None:
+            seconds = max(seconds, _processor_seconds(process.pid))
+            time.sleep(LOOK)
+        if process.returncode:
+            raise RuntimeError(f"Undisturbed it ended with {process.returncode}: {stage.printed(root)}")
         found.append(snapshot(root, stage.outputs))
         shutil.rmtree(root)
     if found[0] != found[1]:
@@ -111,13 +118,22 @@ def _undisturbed(stage: Stage, base: Path, folder: Path) -> tuple[dict[str, str]
 
 
 def _killed_once(stage: Stage, root: Path, sign: signal.Signals, moment: float) -> Counter[str]:
-    """Start the command and kill it `moment` seconds later; nothing is counted if it has ended by then."""
+    """Start the command and kill it when it has computed for `moment` seconds; if it has ended by then, none counts."""
     process = stage.start(root)
-    time.sleep(moment)
+    while process.poll() is None and _processor_seconds(process.pid) < moment:
+        time.sleep(LOOK)
     alive = process.poll() is None
     process.send_signal(sign)
-    process.communicate()
+    process.wait()
     return Counter({sign.name: 1}) if alive else Counter()
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _wrong(stage: Stage, root: Path, before: dict[str, str], expected: dict[str, str]) -> list[str]:

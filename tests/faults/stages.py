@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATASET = "Dataset901_Drawn"
+PRINTED = "printed.txt"
 SCHEDULE = {
     "iterations_per_epoch": 2,
     "validation_iterations_per_epoch": 1,
@@ -53,17 +54,22 @@ class Stage:
             f"{root}/workspace",
         ]
 
-    def start(self, root: Path, **options: object) -> subprocess.Popen[bytes]:
-        """Run it in a process of its own, which prints to pipes."""
+    def start(self, root: Path) -> subprocess.Popen[bytes]:
+        """Run it in a process of its own; what it prints goes to a file."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("nnUNet", "MEDT"))}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(self.command(root), env={**variables, "OMP_NUM_THREADS": "1"}, **pipes, **options)  # type: ignore[call-overload,no-any-return]
+        with (root / PRINTED).open("wb") as file:
+            return subprocess.Popen(
+                self.command(root), stdout=file, stderr=file, env={**variables, "OMP_NUM_THREADS": "1"}
+            )
 
-    def run(self, root: Path, **options: object) -> tuple[int, str]:
+    def printed(self, root: Path) -> str:
+        """What it printed when it was started last."""
+        return (root / PRINTED).read_text(errors="replace")
+
+    def run(self, root: Path) -> tuple[int, str]:
         """Run it to the end; returns its exit status and what it printed."""
-        process = self.start(root, **options)
-        printed, _ = process.communicate()
-        return process.returncode, printed.decode(errors="replace")
+        status = self.start(root).wait()
+        return status, self.printed(root)
 
 
 def _shorten(root: Path) -> None:
