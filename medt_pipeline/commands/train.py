@@ -100,6 +100,8 @@ def _start(arguments: Sequence[str], options: argparse.Namespace) -> int:
         if not is_member():
             return launch("medt_pipeline.commands.train", arguments, devices)
         kind = "cpu" if devices[0] == "cpu" else "cuda"
+    if is_member() and options.jobs > 1:
+        raise UserError("torchrun trains one fold on all devices, so --jobs has no place beside it.")
     with joined(choose_device(kind)) as device:
         return _train(options, device)
 

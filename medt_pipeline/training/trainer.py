@@ -112,9 +112,9 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         arguments = self.configuration_manager.network_arch_init_kwargs
         self.enable_deep_supervision = bool(arguments.get("deep_supervision", False))
         warmup = self.schedule.warmup_epochs / self.schedule.epochs
-        self.clock = TrainingClock(
-            self.num_iterations_per_epoch, warmup, self.schedule.epochs, now=lambda: self.group.now()
-        )
+        self.clock = TrainingClock(self.num_iterations_per_epoch, warmup, self.schedule.epochs)
+        if self.group.size > 1:
+            self.clock.now = lambda: self.group.now()
         self.set_length(self.schedule.epochs, None)
         self.progress: TrainingProgress | None = None
         self.seed = 0
