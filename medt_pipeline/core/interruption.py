@@ -25,12 +25,9 @@ def interrupt_on_termination() -> Iterator[None]:
 def handled(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
     """Have `handler` called for `signals`; elsewhere than in the main thread, where none can be caught, do nothing."""
     before: dict[signal.Signals, signal.Handlers | int | Handler | None] = {}
-    try:
+    with contextlib.suppress(ValueError):
         for one in signals:
             before[one] = signal.signal(one, handler)
-    except ValueError:
-        yield
-        return
     try:
         yield
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,9 @@ def preprocess(
         target: folder nnUNet_preprocessed/<data set>/<data identifier>.
         threads: cases at once.
         quiet: show no progress.
+
+    Raises:
+        OSError: an array cannot be written, for example because the disk is full.
     """
     manager = PlansManager(plans)
     settings = manager.get_configuration(configuration)
@@ -100,10 +105,14 @@ def preprocess(
         arrays = make_folder(scratch / "arrays")
 
         def process(case: str) -> None:
-            files = dataset[case]
-            preprocessor.run_case_save(
-                str(arrays / case), files["images"], files["label"], manager, settings, dataset_json
-            )
+            images, label = dataset[case]["images"], dataset[case]["label"]
+            try:
+                preprocessor.run_case_save(str(arrays / case), images, label, manager, settings, dataset_json)
+            except RuntimeError as error:
+                # Blosc2 reports a full disk as an array that cannot be created.
+                if "creating the NDArray" in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arrays / case)) from error
+                raise
 
         with ThreadPoolExecutor(threads) as pool:
             list(progress(pool.map(process, dataset), "Preprocess ", len(dataset), "case", quiet))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -170,7 +171,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             self.network.to(memory_format=torch.channels_last)
         if isinstance(self.network, OptimizedModule):
             channels, patch = self.num_input_channels, self.configuration_manager.patch_size
-            example = torch.zeros(2, channels, *patch, device=self.device)
+            part = math.ceil(self.batch_size / self.group.size)
+            example = torch.zeros(part, channels, *patch, device=self.device)
             self.network = compiled_or_plain(self.network, self.plain_network(), example)
         if together:
             self._set_batch_size_and_oversample()

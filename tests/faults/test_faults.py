@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from medt_pipeline.commands import plan_and_preprocess as plan_and_preprocess_command
 from medt_pipeline.commands import predict, train
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import write_png
@@ -160,6 +161,21 @@ def test_a_clock_that_jumps_changes_neither_budget_nor_curves(monkeypatch: pytes
 LIMITED = "import sys; from medt_pipeline.commands.{} import main; sys.exit(main(sys.argv[1:]))"
 
 
+def test_an_array_that_finds_no_room_is_a_full_disk(
+    planned: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = planned.copy(tmp_path / "workspace", "results")
+    before = snapshot(drawn.root, ["preprocessed"])
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("Error while creating the NDArray")
+
+    monkeypatch.setattr("blosc2.asarray", fail)
+    assert plan_and_preprocess_command.main(["-d", "901", "--workspace", str(drawn.root)]) == 2
+    assert "The disk, or your share of it, is full" in capsys.readouterr().err
+    assert snapshot(drawn.root, ["preprocessed"]) == before
+
+
 def run_limited(module: str, arguments: list[str], bytes_a_file: int) -> subprocess.CompletedProcess[str]:
     """A command that cannot write files larger than `bytes_a_file`, as on a disk that fills."""
     return subprocess.run(
@@ -187,7 +203,7 @@ def test_a_full_disk_stops_a_training_in_one_sentence_and_the_next_run_ends_it(p
 @pytest.mark.slow
 def test_a_full_disk_stops_planning_and_predicting_too(trained: Drawn, tmp_path: Path) -> None:
     drawn = trained.copy(tmp_path / "workspace", "preprocessed")
-    stopped = run_limited("plan_and_preprocess", ["-d", "901", "--workspace", str(drawn.root)], 12_000)
+    stopped = run_limited("plan_and_preprocess", ["-d", "901", "--workspace", str(drawn.root)], 40_000)
     assert stopped.returncode == 2, stopped.stderr
     assert "full" in stopped.stderr
     assert not (drawn.preprocessed / "MedTPlans_2d").exists()
