@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import math
@@ -170,18 +171,26 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         if self.acceleration.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if isinstance(self.network, OptimizedModule):
-            channels, patch = self.num_input_channels, self.configuration_manager.patch_size
-            part = math.ceil(self.batch_size / self.group.size)
-            example = torch.zeros(part, channels, *patch, device=self.device)
-            self.network = compiled_or_plain(self.network, self.plain_network(), example)
+            self._try_compiled()
         if together:
             self._set_batch_size_and_oversample()
-            self.loss = self._build_loss()
             # Gates are fixed at first: parameters that get no gradient, of which it must know.
             fixed = bool(gate_parameters(self.network)) and self.schedule.gates_fixed_epochs > 0
             devices = [self.device] if self.device.type == "cuda" else None
             network = synchronise(self.network, self.device)
             self.network = DistributedDataParallel(network, devices, find_unused_parameters=fixed)
+        # Again: it depends on what was decided since.
+        self.loss = self._build_loss()
+
+    def _try_compiled(self) -> None:
+        """Compile the network now, or go back to the plain one where that fails."""
+        part = math.ceil(self.batch_size / self.group.size)
+        patch_size = self.configuration_manager.patch_size
+        example = torch.zeros(part, self.num_input_channels, *patch_size, device=self.device)
+        self.network = compiled_or_plain(self.network, self.plain_network(), example)
+        if not isinstance(self.network, OptimizedModule):
+            reasons = {**self.acceleration.reasons, "compiled": "it failed on the first step"}
+            self.acceleration = dataclasses.replace(self.acceleration, compiled=False, reasons=reasons)
 
     def _do_i_compile(self) -> bool:
         return self.acceleration.compiled
