@@ -112,6 +112,8 @@ def _undisturbed(stage: Stage, base: Path, folder: Path) -> tuple[dict[str, str]
             raise RuntimeError(f"Undisturbed it ended with {process.returncode}: {stage.printed(root)}")
         found.append(snapshot(root, stage.outputs))
         shutil.rmtree(root)
+    if not found[0]:
+        raise RuntimeError("Undisturbed it wrote nothing.")
     if found[0] != found[1]:
         raise RuntimeError(f"Two undisturbed runs differ: {differences(*found)}")
     return found[0], seconds

@@ -45,14 +45,8 @@ class Stage:
     def command(self, root: Path) -> list[str]:
         """The command line."""
         filled = [one.replace("{root}", str(root)) for one in self.arguments]
-        return [
-            sys.executable,
-            "-m",
-            f"medt_pipeline.commands.{self.module}",
-            *filled,
-            "--workspace",
-            f"{root}/workspace",
-        ]
+        script = f"import sys; from medt_pipeline.commands.{self.module} import main; sys.exit(main())"
+        return [sys.executable, "-c", script, *filled, "--workspace", f"{root}/workspace"]
 
     def start(self, root: Path) -> subprocess.Popen[bytes]:
         """Run it in a process of its own; what it prints goes to a file."""
