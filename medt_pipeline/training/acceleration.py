@@ -102,7 +102,8 @@ def device_facts(device: torch.device) -> DeviceFacts:
     from torch.utils._triton import has_triton
 
     capability = None if torch.version.hip else torch.cuda.get_device_capability(device)
-    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    # On NVIDIA's older devices torch emulates it, and says that it is supported.
+    bfloat16 = torch.cuda.is_bf16_supported() if capability is None else capability >= (8, 0)
     return DeviceFacts("cuda", capability, bfloat16, has_triton(), os.name == "nt", compile_wanted)
 
 
