@@ -30,7 +30,7 @@ from tests.faults.stages import STAGES, Stage, copied, made_ready
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 IN_A_ROW = 3
 """Kills before the command may run to the end."""
-LOOK = 0.01
+LOOK = 0.05
 """Seconds between two looks at a process."""
 
 
