@@ -14,12 +14,14 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder
 from medt_pipeline.core.workspace import Workspace
 
+PATIENCE = 10.0
+"""Seconds to wait for the lock of a plan, which each training of its data set holds for a moment when it begins."""
 _UNFINISHED_FILE = re.compile(r"\.\d+\.part\..+")
 _UNFINISHED_FOLDER = re.compile(r"\..+\.\w+\.part")
 
 
 @contextmanager
-def locked(file: Path, what: str) -> Iterator[bool]:
+def locked(file: Path, what: str, patience: float = 0.0) -> Iterator[bool]:
     """Keep other processes, and other threads, that lock the same `file` out until the end.
 
     The system unlocks it when the process ends, however it ends, so nobody has to clean up; the empty file stays.
@@ -28,15 +30,16 @@ def locked(file: Path, what: str) -> Iterator[bool]:
     Args:
         file: a hidden file for this purpose; its folder is made.
         what: what is worked on, for the message, such as "fold 0 of 2d".
+        patience: seconds to wait for the other process.
 
     Raises:
         UserError: another process has locked it.
     """
     make_folder(file.parent)
-    lock = FileLock(file, timeout=0, is_singleton=True)
+    lock = FileLock(file, is_singleton=True)
     is_first = not lock.is_locked
     try:
-        lock.acquire()
+        lock.acquire(timeout=patience)
     except Timeout:
         raise UserError(
             f"Another process is at work on {what} ({file.parent}); wait until it has ended, or stop it."
@@ -47,9 +50,15 @@ def locked(file: Path, what: str) -> Iterator[bool]:
         lock.release()
 
 
-def planning_lock(workspace: Workspace, dataset_name: str) -> Path:
-    """Of the plan and the arrays of a data set."""
-    return workspace.preprocessed / f".{dataset_name}.lock"
+@contextmanager
+def plan_locked(workspace: Workspace, dataset_name: str) -> Iterator[None]:
+    """Keep others from changing plan and arrays of the data set, and from beginning to train on it.
+
+    Raises:
+        UserError: somebody plans it.
+    """
+    with locked(workspace.preprocessed / f".{dataset_name}.lock", f"the plan of {dataset_name}", PATIENCE):
+        yield
 
 
 def training_lock(fold_folder: Path) -> Path:
@@ -65,7 +74,7 @@ def planning_locked(workspace: Workspace, dataset_name: str) -> Iterator[None]:
         UserError: somebody does.
     """
     with ExitStack() as held:
-        held.enter_context(locked(planning_lock(workspace, dataset_name), f"the plan of {dataset_name}"))
+        held.enter_context(plan_locked(workspace, dataset_name))
         for file in sorted((workspace.results / dataset_name).glob("*/.fold_*.lock")):
             held.enter_context(locked(file, f"the training of {file.name.removeprefix('.').removesuffix('.lock')}"))
         yield

@@ -18,7 +18,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json
-from medt_pipeline.core.locks import locked, planning_lock, remove_unfinished, training_lock
+from medt_pipeline.core.locks import locked, plan_locked, remove_unfinished, training_lock
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.architectures import ARCHITECTURES, is_planned
@@ -256,7 +256,7 @@ def _read_planned(
 def _keep(until_done: ExitStack, workspace: Workspace, name: str, folder: Path, configuration: str) -> None:
     """Keep others from training the fold, and from planning its data set, and remove what one left that was killed."""
     # Planning holds its lock while it looks whether anything is trained.
-    with locked(planning_lock(workspace, name), f"the plan of {name}"):
+    with plan_locked(workspace, name):
         until_done.enter_context(locked(training_lock(folder), f"{folder.name} of {configuration}"))
     remove_unfinished(folder)
     remove_unfinished(folder / "validation")

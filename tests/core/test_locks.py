@@ -9,7 +9,7 @@ import pytest
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, scratch_folder
-from medt_pipeline.core.locks import locked, planning_lock, planning_locked, remove_unfinished, training_lock
+from medt_pipeline.core.locks import locked, plan_locked, planning_locked, remove_unfinished, training_lock
 from medt_pipeline.core.workspace import Workspace
 
 HOLD = """
@@ -61,7 +61,17 @@ def test_nobody_plans_what_is_trained(tmp_path: Path) -> None:
             pool.submit(plan, "Dataset001_A").result()
         pool.submit(plan, "Dataset002_B").result()
     plan("Dataset001_A")
-    assert planning_lock(workspace, "Dataset001_A").exists()
+
+
+def test_who_begins_at_the_same_time_waits_for_a_moment(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "raw", tmp_path / "preprocessed", tmp_path / "results")
+
+    def begin(number: int) -> int:
+        with plan_locked(workspace, "Dataset001_A"):
+            return number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(begin, range(12))) == list(range(12))
 
 
 def test_only_what_was_not_finished_is_removed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from medt_pipeline.commands import plan_and_preprocess as plan_and_preprocess_co
 from medt_pipeline.commands import predict, train
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import write_png
-from medt_pipeline.core.locks import locked, planning_lock, training_lock
+from medt_pipeline.core.locks import locked, training_lock
 from medt_pipeline.dataset_conversion.folder import FolderOptions, convert
 from medt_pipeline.dataset_conversion.target import Target
 from medt_pipeline.inference.find_best import find_best
@@ -63,7 +63,7 @@ def _fold_lock(drawn: Drawn) -> Path:
 
 
 def _planning_lock(drawn: Drawn) -> Path:
-    return planning_lock(drawn.workspace, DATASET_NAME)
+    return drawn.workspace.preprocessed / f".{DATASET_NAME}.lock"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_the_second_of_two_at_once_is_refused_and_changes_nothing(
     work: Callable[[Drawn], object],
     lock: Callable[[Drawn], Path],
     what: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("medt_pipeline.core.locks.PATIENCE", 0.1)
     drawn = planned.copy(tmp_path / "workspace", "results")
     with held_by_another(lock(drawn)):
         before = snapshot(tmp_path, ["workspace"])
