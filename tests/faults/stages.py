@@ -93,6 +93,7 @@ STAGES = {
         ),
         ("source",),
         ("workspace/raw",),
+        ("convert",),  # it replaces an older data set, which it says
     ),
     "plan": Stage(
         "plan_and_preprocess",
