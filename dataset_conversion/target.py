@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.archives import is_archive, unpack
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import require_folder, scratch_folder
+from medt_pipeline.core.files import needed_folder, require_folder, scratch_folder
 from medt_pipeline.core.locks import locked
 from medt_pipeline.core.workspace import Workspace, new_dataset_name
 
@@ -124,13 +124,20 @@ class Target:
         if self.check_only:
             yield
             return
-        with locked(raw / f"{same_id}.lock", f"data set {self.dataset_id}") as is_first:
+        lock = raw / f"{same_id}.lock"
+        with needed_folder(raw), locked(lock, f"data set {self.dataset_id}") as is_first:
             if is_first:
                 for left in raw.glob(f"{same_id}_*{OLD}"):
                     _bring_back(left)
                 for left in raw.glob(f"{same_id}_*.part"):
                     shutil.rmtree(left)
-            yield
+            try:
+                yield
+            finally:
+                # A conversion that is refused leaves nothing; where the file cannot go while it is open, it stays.
+                if is_first:
+                    with suppress(OSError):
+                        lock.unlink()
 
 
 def _bring_back(old: Path) -> None:

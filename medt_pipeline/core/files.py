@@ -88,21 +88,34 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
+def needed_folder(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, made with its parents where absent; delete those that were made and are empty at the end.
+
+    Raises:
+        UserError: a file is in the way.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield make_folder(folder)
+    finally:
+        for one in made:
+            # one that holds something by now stays
+            with suppress(OSError):
+                one.rmdir()
+
+
+@contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield a new empty hidden folder in `parent`; delete it at the end, and with it the parents it needed, if empty.
 
     Raises:
         UserError: a file is in the way of `parent`.
     """
-    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-    # Not the number of the process: in containers, one that was killed and left a folder had the same.
-    scratch = make_folder(parent) / f".{name}.{uuid.uuid4().hex}.part"
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        for folder in made:
-            # one that holds what was made in the scratch folder and moved out of it stays
-            with suppress(OSError):
-                folder.rmdir()
+    with needed_folder(parent):
+        # Not the number of the process: in containers, one that was killed and left a folder had the same.
+        scratch = parent / f".{name}.{uuid.uuid4().hex}.part"
+        scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

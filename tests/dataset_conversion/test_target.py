@@ -33,7 +33,7 @@ def test_a_data_set_that_was_being_replaced_comes_back_and_what_was_unfinished_g
     write(target, "new")
     assert (target.folder / "a").read_text() == "new"
     names = {path.name for path in target.workspace.raw.iterdir()}
-    assert names == {"Dataset007_Set", ".Dataset007.lock", ".Dataset008_Other.0f.part"}
+    assert names == {"Dataset007_Set", ".Dataset008_Other.0f.part"}
 
 
 def test_what_was_replaced_already_goes(tmp_path: Path) -> None:
