@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.archives import is_archive, unpack
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import require_folder, scratch_folder
+from medt_pipeline.core.files import needed_folder, require_folder, scratch_folder
+from medt_pipeline.core.locks import locked
 from medt_pipeline.core.workspace import Workspace, new_dataset_name
+
+OLD = ".old"
+"""Ends the name of a data set while it is being replaced."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Target:
         if not is_archive(source):
             yield require_folder(source, what)
             return
-        with scratch_folder(self.workspace.raw, source.name) as folder:
+        with self._kept(), scratch_folder(self.workspace.raw, f"{self.dataset_name}.source") as folder:
             unpack(source, folder)
             try:
                 yield folder
@@ -93,9 +97,15 @@ class Target:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """Yield an empty folder beside the target; on success it takes the target's place, else it is deleted."""
-        with scratch_folder(self.workspace.raw, self.dataset_name) as part:
-            old = part.with_suffix(".old")
+        """Yield an empty folder beside the target; on success it takes the target's place, else it is deleted.
+
+        Raises:
+            UserError: as for `check`; or another process writes a data set of this id.
+        """
+        with self._kept(), scratch_folder(self.workspace.raw, self.dataset_name) as part:
+            # Another process may have written the data set until now.
+            self.check()
+            old = part.with_suffix(OLD)
             try:
                 yield part
                 if self.folder.exists():
@@ -106,3 +116,34 @@ class Target:
                     old.rename(self.folder)
         if old.exists():
             shutil.rmtree(old)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep others from writing data sets of this id, and mend what one of them left that was killed."""
+        raw, same_id = self.workspace.raw, f".Dataset{self.dataset_id:03d}"
+        if self.check_only:
+            yield
+            return
+        lock = raw / f"{same_id}.lock"
+        with needed_folder(raw), locked(lock, f"data set {self.dataset_id}") as is_first:
+            if is_first:
+                for left in raw.glob(f"{same_id}_*{OLD}"):
+                    _bring_back(left)
+                for left in raw.glob(f"{same_id}_*.part"):
+                    shutil.rmtree(left)
+            try:
+                yield
+            finally:
+                # A conversion that is refused leaves nothing; where the file cannot go while it is open, it stays.
+                if is_first:
+                    with suppress(OSError):
+                        lock.unlink()
+
+
+def _bring_back(old: Path) -> None:
+    """Undo the replacing of a data set that was stopped before the new one was in its place."""
+    place = old.with_name(old.name.removeprefix(".").removesuffix(OLD).rpartition(".")[0])
+    if place.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(place)

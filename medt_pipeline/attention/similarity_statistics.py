@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
+from medt_pipeline.attention.all_processes import over_all_processes, process_count
 from medt_pipeline.attention.reference import gather_offsets
 from medt_pipeline.attention.sequence_moments import sequence_moments
 
@@ -34,21 +35,10 @@ class SimilarityStatistics:
     count: int
 
     def over_all_processes(self) -> SimilarityStatistics:
-        """Statistics of the entries of all processes of torch.distributed together; the same where there is one.
-
-        Counts may differ. Differentiable: a process's inputs get the gradients of what all processes make of them.
-        Means are combined before variances, as deviations from the common mean, so nothing cancels.
-        """
-        if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        """Statistics of the entries of all processes together: see `all_processes.over_all_processes`."""
+        if process_count() == 1:
             return self
-        from torch.distributed.nn.functional import all_reduce  # cannot be imported where distributed is not available
-
-        count = self.mean.new_tensor(float(self.count), dtype=torch.float64)
-        distributed.all_reduce(count)
-        share = self.count / float(count)
-        mean = all_reduce(self.mean * share)
-        variance = all_reduce((self.variance + (self.mean - mean) ** 2) * share)
-        return SimilarityStatistics(mean, variance, int(count))
+        return SimilarityStatistics(*over_all_processes(self.mean, self.variance, self.count))
 
 
 def similarity_statistics(qkv: Tensor, relative: Tensor | None, d_k: int) -> SimilarityStatistics:

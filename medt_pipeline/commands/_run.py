@@ -12,9 +12,10 @@ from pathlib import Path
 
 from medt_pipeline import __version__
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.interruption import interrupt_on_termination
 
 SUCCESS, PARTLY, USER_MISTAKE, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit status: done; done but for inputs listed at the end; refused; a defect of ours; stopped by Ctrl-C."""
+"""Exit status: done; done but for inputs listed at the end; refused; a defect of ours; stopped by Ctrl-C or SIGTERM."""
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -60,7 +61,8 @@ def run(
     """Parse `arguments` (default: those of the process), call `command`, and turn exceptions into sentences."""
     options = parser.parse_args(arguments)
     try:
-        return command(options)
+        with interrupt_on_termination():
+            return command(options)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
@@ -85,8 +87,8 @@ def _report(message: str, status: int, debug: bool) -> int:
 
 def _explain(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"The disk is full{where}; free some space and run the same command again."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk, or your share of it, is full{where}; free some space and run the same command again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"Writing or reading is not permitted{where}; check the rights or choose another folder."
     return f"{error.strerror or error}{where}."

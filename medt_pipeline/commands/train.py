@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medt_pipeline.commands._run import SUCCESS, make_parser, run
+from medt_pipeline.commands._run import INTERRUPTED, SUCCESS, USER_MISTAKE, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from medt_pipeline.training.run import Start
+    import torch
+
+    from medt_pipeline.training.run import FoldResult, Start
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -62,7 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--jobs", type=_positive, default=1, metavar="N", help="with cv: trainings at once (default: 1)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
-    return run(parser, _train, arguments)
+    parser.add_argument(
+        "--devices",
+        metavar="LIST",
+        help="train on several devices at once: numbers of CUDA devices, such as 0,1, or cpu,cpu to try it",
+    )
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run(parser, functools.partial(_start, given), arguments)
 
 
 def _positive(text: str) -> int:
@@ -78,39 +87,70 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _train(options: argparse.Namespace) -> int:
+def _start(arguments: Sequence[str], options: argparse.Namespace) -> int:
+    """Train here, alone or as one of a group; with --devices start the group and wait for it."""
+    from medt_pipeline.training.device import choose_device
+    from medt_pipeline.training.group import is_member, joined
+    from medt_pipeline.training.launch import launch, parse_devices
+
+    _require_fitting(options, options.fold.lower() == "cv")
+    kind = options.device
+    if options.devices is not None:
+        devices = parse_devices(options.devices)
+        if not is_member():
+            return launch("medt_pipeline.commands.train", arguments, devices)
+        kind = "cpu" if devices[0] == "cpu" else "cuda"
+    if is_member() and options.jobs > 1:
+        raise UserError("torchrun trains one fold on all devices, so --jobs has no place beside it.")
+    with joined(choose_device(kind)) as device:
+        return _train(options, device)
+
+
+def _train(options: argparse.Namespace, device: torch.device) -> int:
     from medt_pipeline.core.workspace import Workspace
     from medt_pipeline.training.cross_validation import cross_validate
-    from medt_pipeline.training.device import choose_device
+    from medt_pipeline.training.group import Group
     from medt_pipeline.training.run import TrainingOptions, parse_fold, planned_configuration, train_fold
 
+    is_first = Group().is_first
+    tell = _tell if is_first else _keep_quiet
     cross_validation = options.fold.lower() == "cv"
-    _require_fitting(options, cross_validation)
-    workspace = Workspace.locate(options.workspace).activate()
-    names = options.configuration
-    if options.architecture is not None:
-        names = [planned_configuration(workspace, options.dataset, one, options.architecture) for one in names]
-    device = choose_device(options.device)
-    settings = TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities)
     try:
+        workspace = Workspace.locate(options.workspace).activate()
+        names = options.configuration
+        if options.architecture is not None:
+            names = [planned_configuration(workspace, options.dataset, one, options.architecture) for one in names]
+        settings = TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities)
         if cross_validation:
-            folds = cross_validate(options.dataset, workspace, device, names, settings, options.jobs, report=_tell)
-            print(f"{folds.to_text()}\nWritten to {folds.file}\nNext: medt_find_best {options.dataset}")
+            folds = cross_validate(options.dataset, workspace, device, names, settings, options.jobs, report=tell)
+            tell(f"{folds.to_text()}\nWritten to {folds.file}\nNext: medt_find_best {options.dataset}")
             return SUCCESS
         start: Start = next((key for key, wanted in _starts(options).items() if wanted), "new")
         fold = parse_fold(options.fold)
-        result = train_fold(options.dataset, fold, workspace, device, names[0], settings, start)
+        tell(_summary(train_fold(options.dataset, fold, workspace, device, names[0], settings, start), options))
+        return SUCCESS
     except KeyboardInterrupt:
+        if not is_first:
+            return INTERRUPTED
         again = "" if cross_validation else " and --resume"
         print(f"\nInterrupted; go on with the same command{again}.", file=sys.stderr)
         raise
+    except UserError:
+        if not is_first:
+            return USER_MISTAKE  # which the first process tells
+        raise
+
+
+def _summary(result: FoldResult, options: argparse.Namespace) -> str:
     if result.scores is None:
-        print("Trained on all cases: none was held out, so there is no score of this model.")
+        text = "Trained on all cases: none was held out, so there is no score of this model."
     else:
         mean, images = result.scores["mean_over_classes"]["mean"], result.scores["images_scored"]
-        print(f"Held-out cases of fold {fold} ({images} images): Dice {mean['dice']:.3f}, IoU {mean['iou']:.3f}")
-    print(f"Model, curves and scores: {result.folder}\nNext: medt_predict -d {options.dataset} -i IMAGES -o MASKS")
-    return SUCCESS
+        of = f"{result.folder.name.replace('_', ' ')} ({images} images)"
+        text = f"Held-out cases of {of}: Dice {mean['dice']:.3f}, IoU {mean['iou']:.3f}"
+    return (
+        f"{text}\nModel, curves and scores: {result.folder}\nNext: medt_predict -d {options.dataset} -i IMAGES -o MASKS"
+    )
 
 
 def _require_fitting(options: argparse.Namespace, cross_validation: bool) -> None:
@@ -118,6 +158,10 @@ def _require_fitting(options: argparse.Namespace, cross_validation: bool) -> Non
         raise UserError("cv goes on by itself, so --resume, --continue and --restart have no place beside it.")
     if not cross_validation and (len(options.configuration) > 1 or options.jobs > 1):
         raise UserError("Several configurations and --jobs need cv in place of the fold.")
+    if options.devices is not None and options.jobs > 1:
+        raise UserError("--devices trains one fold on all devices, so --jobs has no place beside it.")
+    if options.devices is not None and options.device != "auto":
+        raise UserError("--devices names the devices, so --device has no place beside it.")
 
 
 def _starts(options: argparse.Namespace) -> dict[Start, bool]:
@@ -126,6 +170,10 @@ def _starts(options: argparse.Namespace) -> dict[Start, bool]:
 
 def _tell(line: str) -> None:
     print(line, flush=True)
+
+
+def _keep_quiet(line: str) -> None:
+    """For those that stand behind the first of a group."""
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,14 +15,21 @@ from medt_pipeline.core.errors import UserError
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any exception.
 
     The temporary name ends as `target`, because image libraries choose the format by it.
+
+    Args:
+        target: the file.
+        durable: have the content on the disk before the name, so that it outlives a power cut; takes milliseconds.
     """
     temporary = target.with_name(f".{os.getpid()}.part.{target.name}")
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -30,7 +38,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -80,20 +88,34 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
+def needed_folder(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, made with its parents where absent; delete those that were made and are empty at the end.
+
+    Raises:
+        UserError: a file is in the way.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield make_folder(folder)
+    finally:
+        for one in made:
+            # one that holds something by now stays
+            with suppress(OSError):
+                one.rmdir()
+
+
+@contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield a new empty hidden folder in `parent`; delete it at the end, and with it the parents it needed, if empty.
 
     Raises:
         UserError: a file is in the way of `parent`.
     """
-    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-    scratch = make_folder(parent) / f".{name}.{os.getpid()}.part"
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        for folder in made:
-            # one that holds what was made in the scratch folder and moved out of it stays
-            with suppress(OSError):
-                folder.rmdir()
+    with needed_folder(parent):
+        # Not the number of the process: in containers, one that was killed and left a folder had the same.
+        scratch = parent / f".{name}.{uuid.uuid4().hex}.part"
+        scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

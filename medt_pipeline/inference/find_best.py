@@ -11,6 +11,7 @@ import numpy as np
 
 from medt_pipeline.core.files import make_folder, write_json, write_text
 from medt_pipeline.core.images import write_png
+from medt_pipeline.core.locks import locked, remove_unfinished
 from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.core.workspace import Workspace
@@ -73,16 +74,23 @@ def find_best(dataset_id: int, workspace: Workspace, quiet: bool = False) -> Bes
         quiet: show no progress.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or another process chooses for this data set.
     """
     held_out = open_out_of_fold(workspace, dataset_id)
     name = workspace.dataset_name(dataset_id)
+    folder = workspace.results / name
+    with locked(folder / ".medt_find_best.lock", f"the recipe of {name}"):
+        for part in (folder, *(folder / OUT_OF_FOLD / one for one in (".", "uncertainty", "instances"))):
+            remove_unfinished(part)
+        return _find_best(held_out, workspace, name, folder, quiet)
+
+
+def _find_best(held_out: OutOfFold, workspace: Workspace, name: str, folder: Path, quiet: bool) -> BestRecipe:
     candidates = candidates_of(held_out.configurations)
     dice = _image_dice(held_out, candidates, "Rank models", quiet)
     ranking = rank(dice, candidates, held_out.groups, held_out.seconds)
     chosen = choose(ranking)
     candidate, gain = _with_weights(held_out, chosen.candidate, quiet)
-    folder = workspace.results / name
     learned = _learn_postprocessing(held_out, candidate)
     quality, scores = _write_masks(held_out, candidate, learned.recipe, folder / OUT_OF_FOLD, quiet)
     members = tuple(

@@ -16,6 +16,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
 from medt_pipeline.core.images import stem_of, write_png
+from medt_pipeline.core.locks import locked, remove_unfinished
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
@@ -35,6 +36,7 @@ from medt_pipeline.postprocessing.recipe import apply
 from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
+LOCK = ".medt_predict.lock"
 
 DrawOverlay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -83,13 +85,29 @@ def predict_images(
     An image that cannot be read does not stop the others.
 
     Raises:
-        UserError: there are no images, `target` cannot be written, or the model cannot be opened.
+        UserError: there are no images, `target` cannot be written, or the model cannot be opened; or another process
+            writes to `target`.
     """
     images = list_inputs(source)
     source_folder = source if source.is_dir() else source.parent
     if target.resolve() == source_folder.resolve():
         raise UserError(f"The masks would be written among the images in {target}; name another folder with -o.")
     make_folder(target)
+    with locked(target / LOCK, f"the masks in {target}"):
+        for part in (".", "instances", "uncertainty", "disagreement", "overlays"):
+            remove_unfinished(target / part)
+        return _predict_all(images, source, target, model, device, options)
+
+
+def _predict_all(
+    images: Sequence[Path],
+    source: Path,
+    target: Path,
+    model: TrainedModel | Ensemble,
+    device: torch.device,
+    options: PredictionOptions,
+) -> PredictionSummary:
+    """`predict_images` when no other process writes to `target`."""
     started = time.monotonic()
     ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
     dataset_json = read_json(ensemble.models[0].folder / "dataset.json")

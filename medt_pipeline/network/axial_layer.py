@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medt_pipeline.attention import axial_attention, resize_relative_table, similarity_statistics
 from medt_pipeline.network.folding import convolve_and_normalise
+from medt_pipeline.network.synchronised_norm import is_synchronised
 
 Axis = Literal["height", "width"]
 Position = Literal["none", "plain", "gated"]
@@ -115,8 +116,8 @@ class AxialAttentionLayer(nn.Module):
         if self.form == "formula":
             logit_factors = logit_factors / math.sqrt(self.query_channels)
         else:
-            # As convert_sync_batchnorm decided for the layer's other norms, which it finds by their type.
-            synchronised = isinstance(self.qkv_norm, nn.SyncBatchNorm)
+            # As was decided for the layer's other norms, which are found by their type.
+            synchronised = is_synchronised(self.qkv_norm)
             logit_factors = self.similarity_norm(qkv, relative, logit_factors, self.query_channels, synchronised)
         return logit_factors if relative is None else torch.cat([logit_factors, gates[3:], gates[2:3]])
 

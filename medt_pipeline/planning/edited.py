@@ -15,7 +15,7 @@ from medt_pipeline.core.files import read_json
 from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.memory_model import estimate_planned_memory
 from medt_pipeline.planning.overrides import Scheme, architecture_rules
-from medt_pipeline.planning.preprocessing import how_preprocessed, preprocessing_record
+from medt_pipeline.planning.preprocessing import changed_files, how_preprocessed, preprocessing_record
 from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName, most_epochs
 from medt_pipeline.planning.rules.batch_size import MIN_BATCH_SIZE
 from medt_pipeline.planning.rules.schedule import Schedule
@@ -65,10 +65,10 @@ def consistent(plans: Mapping[str, Any], configuration: str, source: str) -> dic
 
 
 def require_preprocessed(folder: Path, settings: ConfigurationManager, dataset_id: int) -> None:
-    """Check that the arrays in `folder` were made as the plan says now.
+    """Check that the arrays in `folder` are whole and were made as the plan says now.
 
     Raises:
-        UserError: they are missing or were made otherwise.
+        UserError: they are missing, damaged or were made otherwise.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is missing; run medt_plan_and_preprocess -d {dataset_id} again.")
@@ -80,6 +80,12 @@ def require_preprocessed(folder: Path, settings: ConfigurationManager, dataset_i
     if different:
         raise UserError(
             f"{folder} was preprocessed with {', '.join(different)}, which the plan says now; "
+            f"run medt_plan_and_preprocess -d {dataset_id} --keep-plans."
+        )
+    damaged = changed_files(folder, made)
+    if damaged:
+        raise UserError(
+            f"{len(damaged)} files in {folder} are missing or damaged, the first is {damaged[0]}; "
             f"run medt_plan_and_preprocess -d {dataset_id} --keep-plans."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.paths import nnUNet_preprocessed
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import read_json, write_json
+from medt_pipeline.core.files import atomic_path, read_json, write_json
 from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.fingerprint.set_objects import ClassSummary
 from medt_pipeline.fingerprint.summary import Summary
@@ -65,6 +66,8 @@ class MedTPlanner(ExperimentPlanner):
         overrides: what the user set in place of the rules.
         arguments: the other arguments of nnU-Net's planner.
     """
+
+    plans_identifier: str
 
     def __init__(
         self,
@@ -226,7 +229,18 @@ class MedTPlanner(ExperimentPlanner):
             "pixel_size_um": None if size is None else [size.y_um, size.x_um],
         }
         self._forget_earlier(configurations)
-        super().save_plans(plans)
+        self._save_complete(plans)
+
+    def _save_complete(self, plans: dict[str, Any]) -> None:
+        """nnU-Net's writing, which keeps configurations of an earlier file, into a file that is complete or absent."""
+        identifier = self.plans_identifier
+        file = Path(nnUNet_preprocessed) / self.dataset_name / f"{identifier}.json"
+        with atomic_path(file) as temporary:
+            if file.exists():
+                shutil.copyfile(file, temporary)
+            self.plans_identifier = temporary.stem
+            super().save_plans(plans)
+            self.plans_identifier = identifier
 
     def _others(self, patch_size: Size) -> list[ArchitectureName]:
         """Networks that are planned beside the chosen one, for a patch that they can take."""

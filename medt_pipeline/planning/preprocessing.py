@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
-from medt_pipeline.core.files import make_folder, write_json
+from medt_pipeline.core.files import make_folder, scratch_folder, write_json
 from medt_pipeline.core.progress import progress
+
+FILES = "files"
+"""Key of the sizes of arrays, in bytes, in their record."""
 
 
 class FixedSizePreprocessor(DefaultPreprocessor):
@@ -90,27 +94,41 @@ def preprocess(
         target: folder nnUNet_preprocessed/<data set>/<data identifier>.
         threads: cases at once.
         quiet: show no progress.
+
+    Raises:
+        OSError: an array cannot be written, for example because the disk is full.
     """
     manager = PlansManager(plans)
     settings = manager.get_configuration(configuration)
     preprocessor = make_preprocessor(settings)
-    unfinished = target.with_name(target.name + ".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    make_folder(unfinished)
+    with scratch_folder(target.parent, target.name) as scratch:
+        arrays = make_folder(scratch / "arrays")
 
-    def process(case: str) -> None:
-        files = dataset[case]
-        preprocessor.run_case_save(
-            str(unfinished / case), files["images"], files["label"], manager, settings, dataset_json
-        )
+        def process(case: str) -> None:
+            images, label = dataset[case]["images"], dataset[case]["label"]
+            try:
+                preprocessor.run_case_save(str(arrays / case), images, label, manager, settings, dataset_json)
+            except RuntimeError as error:
+                # Blosc2 reports a full disk as an array that cannot be created.
+                if "creating the NDArray" in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arrays / case)) from error
+                raise
 
-    try:
         with ThreadPoolExecutor(threads) as pool:
             list(progress(pool.map(process, dataset), "Preprocess ", len(dataset), "case", quiet))
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    preprocessing_record(target).unlink(missing_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.rename(target)
-    write_json(preprocessing_record(target), how_preprocessed(settings))
+        preprocessing_record(target).unlink(missing_ok=True)
+        # Moved, not deleted in its place: a folder that lacks some of its arrays would pass for complete.
+        if target.exists():
+            target.rename(scratch / "earlier")
+        arrays.rename(target)
+    write_json(preprocessing_record(target), {**how_preprocessed(settings), FILES: _sizes(target)})
+
+
+def changed_files(arrays: Path, record: dict[str, Any]) -> list[str]:
+    """Names of files that the `record` of the folder `arrays` knows and that are missing or of another size there."""
+    there = _sizes(arrays)
+    return [name for name, size in record.get(FILES, {}).items() if there.get(name) != size]
+
+
+def _sizes(arrays: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in sorted(arrays.iterdir())}

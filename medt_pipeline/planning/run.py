@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from medt_pipeline.core.cases import Case, read_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
+from medt_pipeline.core.locks import planning_locked, remove_unfinished
 from medt_pipeline.core.manifest import content_hash
 from medt_pipeline.core.parallel import worker_count
 from medt_pipeline.core.workspace import Workspace
@@ -27,7 +28,7 @@ from medt_pipeline.fingerprint.medt_fingerprint import (
 from medt_pipeline.fingerprint.summary import Problem
 from medt_pipeline.planning.decisions import Decision
 from medt_pipeline.planning.overrides import Overrides
-from medt_pipeline.planning.presets import DeviceKind, load_preset
+from medt_pipeline.planning.presets import DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.folds import Split, choose_folds
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 SPLITS_FILE = "splits_final.json"
 INSTANCES_FOLDER = "instancesTr"
+LABELS_FOLDER = "gt_segmentations"
 MOST_SHOWN = 10
 """Cases that are named one by one when they are left out."""
 
@@ -85,15 +87,32 @@ def plan_and_preprocess(
         device_gb: memory of the device in GB; None: that of this machine.
 
     Raises:
-        UserError: the data set does not exist, is not consistent or holds no case that can be used.
+        UserError: the data set does not exist, is not consistent or holds no case that can be used; or another process
+            plans it or trains on it.
     """
+    overrides = overrides or Overrides()
+    numbers = overrides.applied_to(load_preset(preset))
+    name = workspace.dataset_name(dataset_id)
+    with planning_locked(workspace, name):
+        return _plan(name, workspace, device_kind, memory_gb, numbers, quiet, strict, overrides, device_gb)
+
+
+def _plan(
+    name: str,
+    workspace: Workspace,
+    device_kind: DeviceKind,
+    memory_gb: float | None,
+    numbers: Preset,
+    quiet: bool,
+    strict: bool,
+    overrides: Overrides,
+    device_gb: float | None,
+) -> PlanSummary:
+    """`plan_and_preprocess` when no other process works with the plan."""
     # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
     from medt_pipeline.planning.preprocessing import preprocess
 
-    overrides = overrides or Overrides()
-    numbers = overrides.applied_to(load_preset(preset))
-    name = workspace.dataset_name(dataset_id)
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
     dataset = _list_training_cases(raw, dataset_json)
@@ -104,6 +123,7 @@ def plan_and_preprocess(
     if strict and found.problems:
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
+    _remove_unfinished(preprocessed)
     write_json(preprocessed / "dataset_fingerprint.json", found.nnunet)
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
@@ -117,11 +137,12 @@ def plan_and_preprocess(
     plans = planner.plan_experiment()
     # nnU-Net copied that of the raw data, which counts the cases that are left out.
     write_json(preprocessed / "dataset.json", {**dataset_json, "numTraining": len(dataset)})
+    _copy_labels(dataset, dataset_json, preprocessed / LABELS_FOLDER)
+    # Last, because a training asks for the arrays.
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet)
-    _copy_labels(dataset, dataset_json, preprocessed / "gt_segmentations")
     if found.problems:
         notes.insert(0, _left_out(found.problems))
     return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)
@@ -152,19 +173,26 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     plans_file = preprocessed / f"{PLANS_NAME}.json"
     if not plans_file.exists():
         raise UserError(f"{name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
-    plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
-    for configuration in plans["configurations"]:
-        plans = consistent(plans, configuration, str(plans_file))
-    main = [one for one in ("2d", "2d_whole") if one in plans["configurations"]]
-    for configuration in main:
-        require_memory(plans, configuration, dataset_json)
-    usable = set(read_fingerprint(preprocessed).cases)
-    dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
-    for configuration in main:
-        target = preprocessed / plans["configurations"][configuration]["data_identifier"]
-        preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
-    write_json(plans_file, plans)
+    with planning_locked(workspace, name):
+        _remove_unfinished(preprocessed)
+        plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
+        for configuration in plans["configurations"]:
+            plans = consistent(plans, configuration, str(plans_file))
+        main = [one for one in ("2d", "2d_whole") if one in plans["configurations"]]
+        for configuration in main:
+            require_memory(plans, configuration, dataset_json)
+        usable = set(read_fingerprint(preprocessed).cases)
+        dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
+        for configuration in main:
+            target = preprocessed / plans["configurations"][configuration]["data_identifier"]
+            preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
+        write_json(plans_file, plans)
     return plans_file
+
+
+def _remove_unfinished(preprocessed: Path) -> None:
+    for folder in (preprocessed, preprocessed / LABELS_FOLDER):
+        remove_unfinished(folder)
 
 
 def _left_out(problems: Sequence[Problem]) -> str:

@@ -17,13 +17,14 @@ import torch
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
+from medt_pipeline.core.interruption import interrupt_on_termination
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.training.group import Group
 from medt_pipeline.training.run import (
     SCORES,
     TrainingOptions,
     fold_folder,
-    interrupt_on_termination,
     is_scored,
     train_fold,
 )
@@ -250,6 +251,8 @@ def _written(folder: Path, folds: tuple[FoldScore, ...]) -> CrossValidation:
         configuration: {score: asdict(result.spread(configuration, score)) for score in ("dice", "iou")}
         for configuration in dict.fromkeys(one.configuration for one in folds)
     }
+    if not Group().is_first:
+        return result
     write_json(result.file, {"folds": [asdict(one) for one in folds], "over_folds": spreads})
     write_text(folder / f"{TABLE}.txt", result.to_text() + "\n")
     return result

@@ -28,11 +28,20 @@ class PlainLogger(MetaLogger):
         self.__dict__.update(logger.__dict__)
         self.writes = writes
         self._last_plot = time.monotonic()
+        self._epoch_start = time.time(), time.monotonic()
         if writes and tensorboard_sink.is_available():
             self.loggers.append(tensorboard_sink.TensorBoardSink(Path(self.output_folder)))
 
     def log(self, key: str, value: Any, step: int) -> None:
-        """Log `value` for epoch `step`; an epoch that is repeated after an interruption replaces its value."""
+        """Log `value` for epoch `step`; an epoch that is repeated after an interruption replaces its value.
+
+        The end of an epoch is its start and what it took, whatever was done to the machine's clock meanwhile.
+        """
+        if key == "epoch_start_timestamps":
+            self._epoch_start = value, time.monotonic()
+        elif key == "epoch_end_timestamps":
+            start, began = self._epoch_start
+            value = start + time.monotonic() - began
         super().log(key, to_plain(value), step)
 
     def plot_progress_png(self, output_folder: str, force: bool = False) -> None:

@@ -6,9 +6,9 @@ import contextlib
 import io
 import os
 import shutil
-import signal
 import statistics
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +18,14 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, read_json, write_json
+from medt_pipeline.core.locks import locked, plan_locked, remove_unfinished, training_lock
 from medt_pipeline.core.manifest import content_hash, environment
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.architectures import ARCHITECTURES, is_planned
 from medt_pipeline.planning.edited import consistent, require_preprocessed
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
+from medt_pipeline.training.group import Group, local_size
 from medt_pipeline.training.seeding import seed_generators
 from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
@@ -111,35 +113,54 @@ def train_fold(
         KeyboardInterrupt: interrupted; what was trained is saved.
     """
     name = workspace.dataset_name(dataset_id)
-    preprocessed = workspace.preprocessed / name
-    plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
+    _read_planned(workspace, name, dataset_id, configuration, fold)
     folder = fold_folder(workspace, name, configuration, fold)
-    same = {
-        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
-        "splits_sha256": _require_fold(preprocessed, fold),
-    }
-    _prepare_folder(folder, fold, start)
-    if start in ("resume", "continue"):
-        _require_same(folder / MANIFEST, same)
-    checkpoint = _checkpoint_to_resume(folder)
+    group = Group()
+    with ExitStack() as until_done:
+        group.by_first(lambda: _keep(until_done, workspace, name, folder, configuration))
+        return _train_kept(dataset_id, fold, workspace, device, configuration, options, start, group)
+
+
+def _train_kept(
+    dataset_id: int,
+    fold: Fold,
+    workspace: Workspace,
+    device: torch.device,
+    configuration: str,
+    options: TrainingOptions,
+    start: Start,
+    group: Group,
+) -> FoldResult:
+    """`train_fold` when no other process can train the fold or plan its data set any more."""
+    name = workspace.dataset_name(dataset_id)
+    plans, dataset_json, same = _read_planned(workspace, name, dataset_id, configuration, fold)
+    folder = fold_folder(workspace, name, configuration, fold)
+    wanted: Start = "continue" if group.was_restarted else start
+    checkpoint = group.by_first(lambda: _prepare_folder(folder, fold, wanted, same))
     finished = checkpoint is not None and checkpoint.name == FINAL
-    if start == "continue" and finished and (fold == "all" or is_scored(folder, options.save_probabilities)):
+    scored = group.by_first(lambda: fold == "all" or is_scored(folder, options.save_probabilities))
+    if wanted == "continue" and finished and scored:
         return _result(folder, fold)
     _set_workers(device)
     seed_generators(options.seed)
     trainer = _make_trainer(plans, configuration, fold, dataset_json, device, checkpoint is not None)
-    trainer.seed = options.seed
+    trainer.seed, trainer.group = options.seed, group
     _set_length(trainer, options)
-    if checkpoint is not None:
-        with _console_to(folder):
+    with group.interruptible(), _console_to(folder if group.is_first else None):
+        if checkpoint is not None:
             trainer.load_checkpoint(str(checkpoint))
-    if not finished:
-        _train(trainer, folder, {"device": str(device), "configuration": configuration, "fold": fold, **same}, options)
-    if fold != "all":
-        with interrupt_on_termination(), _console_to(folder):
-            trainer.perform_actual_validation(options.save_probabilities)
-        seconds = round(statistics.median(trainer.prediction_seconds), 4)
-        write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "seconds_per_image": seconds})
+        if not finished:
+            facts = {"device": str(device), "devices": group.size, "configuration": configuration, "fold": fold, **same}
+            _train(trainer, folder, facts, options)
+        if group.is_first:
+            # Also where it was finished before: it may have been killed between its last checkpoint and this.
+            seconds = round(trainer.clock.elapsed(), 1)
+            _note(folder, {"seconds": seconds, "epochs_trained": trainer.current_epoch})
+        if fold != "all":
+            trainer.predict_held_out(options.save_probabilities)
+            if group.is_first:
+                _note(folder, {"seconds_per_image": round(statistics.median(trainer.prediction_seconds), 4)})
+            trainer.score_held_out()
     return _result(folder, fold)
 
 
@@ -191,13 +212,18 @@ def _train(trainer: nnUNetTrainerMedT, folder: Path, facts: dict[str, Any], opti
         "seed": options.seed,
         "epochs": options.epochs,
         "time_budget": options.time_budget,
+        "acceleration": trainer.acceleration.to_json(),
     }
-    write_json(make_folder(folder) / MANIFEST, manifest)
-    trainer.show_progress(options.quiet)
-    with interrupt_on_termination(), _console_to(folder):
-        trainer.run_training()
-    manifest |= {"seconds": round(trainer.clock.elapsed(), 1), "epochs_trained": trainer.current_epoch}
-    write_json(folder / MANIFEST, manifest)
+    is_first = trainer.group.is_first
+    if is_first:
+        write_json(make_folder(folder) / MANIFEST, manifest)
+    trainer.show_progress(options.quiet or not is_first)
+    trainer.run_training()
+
+
+def _note(folder: Path, facts: dict[str, Any]) -> None:
+    """Add to the manifest."""
+    write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), **facts})
 
 
 def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -214,6 +240,28 @@ def _read_plans(preprocessed: Path, dataset_id: int, configuration: str) -> tupl
     return plans, read_json(preprocessed / "dataset.json")
 
 
+def _read_planned(
+    workspace: Workspace, name: str, dataset_id: int, configuration: str, fold: Fold
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Plans, dataset.json, and hashes of what must not change while the fold is trained."""
+    preprocessed = workspace.preprocessed / name
+    plans, dataset_json = _read_plans(preprocessed, dataset_id, configuration)
+    same = {
+        "configuration_sha256": content_hash(PlansManager(plans).get_configuration(configuration).configuration),
+        "splits_sha256": _require_fold(preprocessed, fold),
+    }
+    return plans, dataset_json, same
+
+
+def _keep(until_done: ExitStack, workspace: Workspace, name: str, folder: Path, configuration: str) -> None:
+    """Keep others from training the fold, and from planning its data set, and remove what one left that was killed."""
+    # Planning holds its lock while it looks whether anything is trained.
+    with plan_locked(workspace, name):
+        until_done.enter_context(locked(training_lock(folder), f"{folder.name} of {configuration}"))
+    remove_unfinished(folder)
+    remove_unfinished(folder / "validation")
+
+
 def _require_fold(preprocessed: Path, fold: Fold) -> str:
     """Check that the fold exists; nnU-Net would train on a random split instead. Returns the hash of the splits."""
     splits = read_json(preprocessed / SPLITS_FILE)
@@ -223,7 +271,8 @@ def _require_fold(preprocessed: Path, fold: Fold) -> str:
     return content_hash(splits)
 
 
-def _prepare_folder(folder: Path, fold: Fold, start: Start) -> None:
+def _prepare_folder(folder: Path, fold: Fold, start: Start, same: dict[str, str]) -> Path | None:
+    """Make room for a training as `start` says; returns the checkpoint from which it goes on."""
     trained = (folder / FINAL).exists()
     begun = trained or (folder / LATEST).exists() or (folder / "checkpoint_best.pth").exists()
     if start == "restart":
@@ -234,6 +283,12 @@ def _prepare_folder(folder: Path, fold: Fold, start: Start) -> None:
         raise UserError(f"A training of fold {fold} is unfinished ({folder}); go on with --resume, or use --restart.")
     elif start == "resume" and not begun:
         raise UserError(f"There is nothing to resume in {folder}; start without --resume.")
+    if start in ("resume", "continue"):
+        _require_same(folder / MANIFEST, same)
+    if (folder / FINAL).exists():
+        # Of a training that was killed when it had written the final one.
+        (folder / LATEST).unlink(missing_ok=True)
+    return _checkpoint_to_resume(folder)
 
 
 def _require_same(manifest: Path, now: dict[str, str]) -> None:
@@ -256,7 +311,7 @@ def _checkpoint_to_resume(folder: Path) -> Path | None:
 def _set_workers(device: torch.device) -> None:
     """Say how many processes augment, unless the user did: on a CPU they would take the cores that train."""
     if "nnUNet_n_proc_DA" not in os.environ:
-        spare = (os.cpu_count() or 1) - 2
+        spare = (os.cpu_count() or 1) // local_size() - 2
         os.environ["nnUNet_n_proc_DA"] = "0" if device.type == "cpu" else str(max(min(spare, 12), 0))
 
 
@@ -281,27 +336,11 @@ def _set_length(trainer: nnUNetTrainerMedT, options: TrainingOptions) -> None:
 
 
 @contextlib.contextmanager
-def _console_to(folder: Path) -> Iterator[None]:
-    """Send what nnU-Net prints to console.txt in the fold's folder; the progress bar is on standard error."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "console.txt").open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+def _console_to(folder: Path | None) -> Iterator[None]:
+    """Send what nnU-Net prints to console.txt in the fold's folder; the progress bar is on standard error.
+
+    None, in the processes that stand behind the first of a group, sends it nowhere.
+    """
+    file = Path(os.devnull) if folder is None else make_folder(folder) / "console.txt"
+    with file.open("a", encoding="utf-8") as opened, contextlib.redirect_stdout(opened):
         yield
-
-
-@contextlib.contextmanager
-def interrupt_on_termination() -> Iterator[None]:
-    """Treat SIGTERM, which schedulers send before they kill, as Ctrl-C, so that a checkpoint is written."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:
-        # Signals can be caught in the main thread only; as a library call elsewhere there is nothing to do.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
+import math
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,12 +26,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
 from medt_pipeline.core.errors import UserError, reason_of
-from medt_pipeline.core.files import atomic_path
+from medt_pipeline.core.files import atomic_path, scratch_folder
 from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import SegmentationHeads
+from medt_pipeline.network.synchronised_norm import synchronise
 from medt_pipeline.planning.rules.schedule import Schedule
+from medt_pipeline.training.acceleration import choose_acceleration, compiled_or_plain, device_facts, set_precision
 from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of, without_changes
+from medt_pipeline.training.group import Group
 from medt_pipeline.training.logger import PlainLogger
+from medt_pipeline.training.loss import GroupLoss
 from medt_pipeline.training.progress import TrainingProgress
 from medt_pipeline.training.schedule import ClockLR, TrainingClock
 from medt_pipeline.training.seeding import seed_generators
@@ -58,6 +65,10 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     `show_progress` refine a training before it starts.
     """
 
+    is_ddp: bool
+    network: nn.Module
+    output_folder_base: str
+
     def __init__(
         self,
         plans: dict[str, Any],
@@ -68,7 +79,15 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     ) -> None:
         # nnU-Net pops this key from the caller's dictionary and fails where it is missing.
         plans = {"continue_training": False, **plans}
-        super().__init__(plans, configuration, fold, dataset_json, device)
+        with warnings.catch_warnings():
+            # It makes a scaler for CUDA devices whenever several processes train.
+            warnings.filterwarnings("ignore", message=r".*GradScaler is enabled, but CUDA is not available")
+            super().__init__(plans, configuration, fold, dataset_json, device)
+        # In a group, nnU-Net takes the CUDA device with the number of the process, whatever it was told.
+        self.device = device
+        self.group = Group()
+        self.acceleration = choose_acceleration(device_facts(device))
+        self.grad_scaler = set_precision(self.acceleration, device)
         # The parent notes the arguments of its own __init__ by name; these are the ones a checkpoint needs.
         self.my_init_kwargs: dict[str, Any] = {
             "plans": plans,
@@ -96,11 +115,14 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.enable_deep_supervision = bool(arguments.get("deep_supervision", False))
         warmup = self.schedule.warmup_epochs / self.schedule.epochs
         self.clock = TrainingClock(self.num_iterations_per_epoch, warmup, self.schedule.epochs)
+        if self.group.size > 1:
+            self.clock.now = lambda: self.group.now()
         self.set_length(self.schedule.epochs, None)
         self.progress: TrainingProgress | None = None
         self.seed = 0
         self.prediction_seconds: list[float] = []
         self._epoch_start: dict[str, Any] = {}
+        self._has_stepped = False
 
     def set_length(self, epochs: int | None, budget: float | None) -> None:
         """End after `epochs`, or after `budget` seconds of training, or after what comes first of both."""
@@ -131,13 +153,66 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         _use_deep_supervision(network, enable_deep_supervision)
         return network
 
+    def initialize(self) -> None:
+        """nnU-Net's, and the network in DistributedDataParallel on any device where several processes train.
+
+        Raises:
+            UserError: there are more processes than patches in a step.
+        """
+        if self.configuration_manager.batch_size < self.group.size:
+            raise UserError(
+                f"A step has {self.configuration_manager.batch_size} patches, which {self.group.size} devices cannot "
+                f"share; take fewer devices, or raise batch_size in {self.plans_manager.plans_name}.json."
+            )
+        # nnU-Net's own way into a group knows one machine with CUDA devices only.
+        together, self.is_ddp = self.is_ddp, False
+        super().initialize()
+        self.is_ddp = together
+        if self.acceleration.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if isinstance(self.network, OptimizedModule):
+            self._try_compiled()
+        if together:
+            self._set_batch_size_and_oversample()
+            # Gates are fixed at first: parameters that get no gradient, of which it must know.
+            fixed = bool(gate_parameters(self.network)) and self.schedule.gates_fixed_epochs > 0
+            devices = [self.device] if self.device.type == "cuda" else None
+            network = synchronise(self.network, self.device)
+            self.network = DistributedDataParallel(network, devices, find_unused_parameters=fixed)
+        # Again: it depends on what was decided since.
+        self.loss = self._build_loss()
+
+    def _try_compiled(self) -> None:
+        """Compile the network now, or go back to the plain one where that fails."""
+        part = math.ceil(self.batch_size / self.group.size)
+        patch_size = self.configuration_manager.patch_size
+        example = torch.zeros(part, self.num_input_channels, *patch_size, device=self.device)
+        self.network = compiled_or_plain(self.network, self.plain_network(), example)
+        if not isinstance(self.network, OptimizedModule):
+            reasons = {**self.acceleration.reasons, "compiled": "it failed on the first step"}
+            self.acceleration = dataclasses.replace(self.acceleration, compiled=False, reasons=reasons)
+
+    def _do_i_compile(self) -> bool:
+        return self.acceleration.compiled
+
+    def on_train_start(self) -> None:
+        """nnU-Net's; the files that describe the model appear when they are complete, and the first process's count."""
+        final = Path(self.output_folder_base)
+        with scratch_folder(Path(self.output_folder), "start") as scratch:
+            self.output_folder_base = str(scratch)
+            super().on_train_start()
+            self.output_folder_base = str(final)
+            if self.group.is_first:
+                for file in scratch.iterdir():
+                    file.replace(final / file.name)
+
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         """Switch the outputs of deep supervision on or off, whatever the network."""
-        _use_deep_supervision(self._plain_network(), enabled and self.enable_deep_supervision)
+        _use_deep_supervision(self.plain_network(), enabled and self.enable_deep_supervision)
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         if self.enable_deep_supervision and "strides" not in self.configuration_manager.network_arch_init_kwargs:
-            heads = self._plain_network().get_submodule("heads")
+            heads = self.plain_network().get_submodule("heads")
             levels = len(heads.convs) if isinstance(heads, SegmentationHeads) else 1
             return [[0.5**level] * 2 for level in range(levels)]
         return super()._get_deep_supervision_scales()
@@ -184,12 +259,14 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         loss = super()._build_loss()
         if self.schedule.loss == "ce":
             (loss.loss if isinstance(loss, DeepSupervisionWrapper) else loss).weight_dice = 0
-        return loss
+        if self.is_ddp and isinstance(loss, DeepSupervisionWrapper):
+            loss.loss = GroupLoss(loss.loss)
+        return GroupLoss(loss) if self.is_ddp and not isinstance(loss, DeepSupervisionWrapper) else loss
 
     def on_train_epoch_start(self) -> None:
         """Free the gates once the schedule says so; by epoch, so that a resumed training does the same."""
         trainable = self.current_epoch >= self.schedule.gates_fixed_epochs
-        for gates in gate_parameters(self._plain_network()):
+        for gates in gate_parameters(self.plain_network()):
             gates.requires_grad_(trainable)
         # So that a training that goes on at this epoch is the one that was never interrupted.
         fold = self.fold if isinstance(self.fold, int) else ALL_FOLDS
@@ -203,13 +280,17 @@ class nnUNetTrainerMedT(nnUNetTrainer):
 
         Raises:
             BudgetSpentError: the time is up.
+            KeyboardInterrupt: another process of the group was told to stop.
         """
+        self.group.agree()
+        # Kernels are compiled in the first step, which may take longer than a minute's training: it does not count.
+        if self._has_stepped:
+            self.clock.start()
         if self.clock.budget_is_spent():
             raise BudgetSpentError
         self.lr_scheduler.step()
         result = super().train_step(batch)
-        # Kernels are compiled in the first step, which may take longer than a minute's training: it does not count.
-        self.clock.start()
+        self._has_stepped = True
         self.clock.iteration += 1
         if self.progress is not None:
             self.progress.after_step(float(result["loss"]), self.current_epoch)
@@ -240,12 +321,13 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             if self.progress is not None:
                 self.progress.close()
             self.logger.close()
-        self.logger.plot_progress_png(self.output_folder, force=True)
+        if self.group.is_first:
+            self.logger.plot_progress_png(self.output_folder, force=True)
 
     def _state(self) -> dict[str, Any]:
         """A copy, in the machine's memory, of what training changes."""
         scaler = self.grad_scaler.state_dict() if self.grad_scaler is not None else None
-        state = {"network": self._plain_network().state_dict(), "optimizer": self.optimizer.state_dict()}
+        state = {"network": self.plain_network().state_dict(), "optimizer": self.optimizer.state_dict()}
         # A copy on the device itself would take memory that was planned for the step.
         copied = tree_map(lambda one: one.to("cpu", copy=True) if isinstance(one, torch.Tensor) else one, state)
         return {**copied, "scaler": scaler}
@@ -254,7 +336,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         """Write a checkpoint that begins the unfinished epoch again, with the weights that it began with."""
         if not self._epoch_start:
             return
-        self._plain_network().load_state_dict(self._epoch_start["network"])
+        self.plain_network().load_state_dict(self._epoch_start["network"])
         self.optimizer.load_state_dict(self._epoch_start["optimizer"])
         if self.grad_scaler is not None:
             self.grad_scaler.load_state_dict(self._epoch_start["scaler"])
@@ -265,13 +347,15 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.current_epoch += 1
 
     def save_checkpoint(self, filename: str) -> None:
-        """Write nnU-Net's checkpoint atomically, with the training time beside it.
+        """Write nnU-Net's checkpoint atomically, with the training time beside it; the first process of a group does.
 
         Raises:
             OSError: it cannot be written, for example because the disk is full.
         """
+        if not self.group.is_first:
+            return
         self.my_init_kwargs["medt_seconds"] = self.clock.elapsed()
-        with atomic_path(Path(filename)) as temporary:
+        with atomic_path(Path(filename), durable=True) as temporary:
             try:
                 super().save_checkpoint(str(temporary))
             except RuntimeError as error:
@@ -291,7 +375,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         checkpoint = filename_or_checkpoint
         if not isinstance(checkpoint, dict):
             checkpoint = read_checkpoint(Path(checkpoint), self.device)
-        self._plain_network().load_state_dict(checkpoint["network_weights"])
+        self.plain_network().load_state_dict(checkpoint["network_weights"])
         self.optimizer.load_state_dict(checkpoint["optimizer_state"])
         if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
             self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
@@ -311,11 +395,26 @@ class nnUNetTrainerMedT(nnUNetTrainer):
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Predict and score the held-out cases of this fold in this process (nnU-Net starts eight for it)."""
-        from medt_pipeline.training.validation import validate_fold
+        self.predict_held_out(save_probabilities)
+        self.score_held_out()
+
+    def predict_held_out(self, save_probabilities: bool) -> None:
+        """Predict the held-out cases of this fold; how long each took is in `prediction_seconds`.
+
+        Raises:
+            KeyboardInterrupt: another process of the group was told to stop.
+        """
+        from medt_pipeline.training.validation import predict_held_out
 
         self.set_deep_supervision_enabled(False)
-        validate_fold(self, save_probabilities)
+        predict_held_out(self, save_probabilities)
         self.set_deep_supervision_enabled(True)
+
+    def score_held_out(self) -> None:
+        """Score the held-out cases of this fold, which are predicted."""
+        from medt_pipeline.training.validation import score_held_out
+
+        score_held_out(self)
 
     def _foreground_names(self) -> list[str]:
         """Names of what the pseudo Dice is computed of, in its order."""
@@ -324,7 +423,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         }
         return list(labels) if self.label_manager.has_regions else sorted(labels, key=labels.__getitem__)
 
-    def _plain_network(self) -> nn.Module:
+    def plain_network(self) -> nn.Module:
+        """The network itself, which no other process needs to run along with."""
         network = self.network
         if isinstance(network, DistributedDataParallel):
             network = network.module

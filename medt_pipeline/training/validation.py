@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nnunetv2.evaluation.evaluate_predictions import save_summary_json
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
@@ -21,18 +22,19 @@ if TYPE_CHECKING:
     from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 
-def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> FolderScores:
-    """Predict the held-out cases of the trainer's fold into its folder `validation` and score them.
-
-    Writes a mask a case, medt_scores.csv and .json, and summary.json as nnU-Net writes it.
+def predict_held_out(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> None:
+    """Predict the held-out cases of the trainer's fold into its folder `validation`; processes of a group share them.
 
     Args:
         trainer: with its trained network, deep supervision switched off.
         save_probabilities: also write CASE.npz with the class probabilities, as nnU-Net names and shapes them.
+
+    Raises:
+        KeyboardInterrupt: a process of the group was told to stop.
     """
     folder = make_folder(Path(trainer.output_folder) / "validation")
     predictor = make_predictor(
-        trainer.network,
+        trainer.plain_network(),
         trainer.plans_manager,
         trainer.configuration_name,
         trainer.dataset_json,
@@ -42,32 +44,55 @@ def validate_fold(trainer: nnUNetTrainerMedT, save_probabilities: bool) -> Folde
     )
     _, cases = trainer.do_split()
     dataset = trainer.dataset_class(trainer.preprocessed_dataset_folder, list(cases))
-    writer = trainer.plans_manager.image_reader_writer_class()
     quiet = trainer.progress is None or trainer.progress.quiet
     trainer.prediction_seconds = []
-    for case in progress(cases, "validation", len(cases), "case", quiet):
-        image, _, _, properties = dataset.load_case(case)
-        began = time.monotonic()
-        labels, probabilities = predict_probabilities(predictor, image[:], properties)
-        trainer.prediction_seconds.append(time.monotonic() - began)
-        if save_probabilities:
-            with atomic_path(folder / f"{case}.npz") as temporary:
-                np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
-        with atomic_path(folder / f"{case}{trainer.dataset_json['file_ending']}") as temporary:
-            writer.write_seg(labels, str(temporary), properties)
-    references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
-    raw_folder = Path(nnUNet_raw) / trainer.plans_manager.dataset_name
-    return score_validation(references, folder, cases, trainer.dataset_json, raw_folder)
+    shares = [cases[first : first + trainer.group.size] for first in range(0, len(cases), trainer.group.size)]
+    for share in progress(shares, "validation", len(shares), "case", quiet):
+        trainer.group.agree()
+        # The last share may have fewer cases than there are processes.
+        for case in share[trainer.group.rank : trainer.group.rank + 1]:
+            _predict_case(trainer, predictor, dataset.load_case(case), folder / case, save_probabilities)
+    trainer.group.wait()
+
+
+def score_held_out(trainer: nnUNetTrainerMedT) -> None:
+    """Score what `predict_held_out` predicted; the first process of a group does, the others wait."""
+    if trainer.group.is_first:
+        folder = Path(trainer.output_folder) / "validation"
+        references = Path(trainer.preprocessed_dataset_folder_base) / "gt_segmentations"
+        raw_folder = Path(nnUNet_raw) / trainer.plans_manager.dataset_name
+        score_validation(references, folder, trainer.do_split()[1], trainer.dataset_json, raw_folder)
+    trainer.group.wait()
+
+
+def _predict_case(
+    trainer: nnUNetTrainerMedT, predictor: nnUNetPredictor, loaded: tuple[Any, ...], stem: Path, save: bool
+) -> None:
+    """Write the mask of a case beside `stem`, and its probabilities with `save`."""
+    image, _, _, properties = loaded
+    began = time.monotonic()
+    labels, probabilities = predict_probabilities(predictor, image[:], properties)
+    trainer.prediction_seconds.append(time.monotonic() - began)
+    if save:
+        with atomic_path(stem.with_name(f"{stem.name}.npz")) as temporary:
+            np.savez_compressed(temporary, probabilities=probabilities.astype(np.float16))
+    writer = trainer.plans_manager.image_reader_writer_class()
+    with atomic_path(stem.with_name(f"{stem.name}{trainer.dataset_json['file_ending']}")) as temporary:
+        writer.write_seg(labels, str(temporary), properties)
 
 
 def score_validation(
     references: Path, predictions: Path, cases: list[str], dataset_json: dict[str, Any], raw_folder: Path
 ) -> FolderScores:
-    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects."""
+    """Score the predicted `cases` and write the tables beside them; `raw_folder` tells their patients and objects.
+
+    Writes medt_scores.csv and .json, and before them summary.json as nnU-Net writes it.
+    """
     scores = evaluate_folder(references, predictions, dataset_json["labels"], only=cases, dataset_folder=raw_folder)
-    write_scores(scores, predictions)
     with atomic_path(predictions / "summary.json") as temporary:
         save_summary_json(_nnunet_summary(scores, references, predictions, dataset_json["file_ending"]), str(temporary))
+    # Last, because a fold that has them counts as scored.
+    write_scores(scores, predictions)
     return scores
 
 

@@ -70,7 +70,7 @@ def test_what_is_trained_is_not_trained_again_and_probabilities_are_kept(
         raise AssertionError("trained again")
 
     monkeypatch.setattr(nnUNetTrainerMedT, "run_training", fail)
-    monkeypatch.setattr(nnUNetTrainerMedT, "perform_actual_validation", fail)
+    monkeypatch.setattr(nnUNetTrainerMedT, "predict_held_out", fail)
     assert cross_validate(DATASET_ID, workspace, CPU, ["2d"], OPTIONS) == first
     assert json.loads(first.file.read_text())["over_folds"]["2d"]["dice"]["mean"] == first.spread("2d", "dice").mean
 

@@ -1,0 +1,140 @@
+"""Precision, memory order and compilation by device: one decision, with its reasons, and how it is put into force."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+Precision = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What the decision depends on.
+
+    Attributes:
+        kind: "cpu", "cuda" or "mps".
+        capability: NVIDIA's compute capability, such as (8, 0); None on other devices and on AMD's.
+        bfloat16: whether the device computes in bfloat16 itself.
+        triton: whether torch.compile finds the Triton that it needs on CUDA devices.
+        windows: whether the system is Windows.
+        compile_wanted: what the variable nnUNet_compile says; None where it is not set.
+    """
+
+    kind: str
+    capability: tuple[int, int] | None = None
+    bfloat16: bool = False
+    triton: bool = False
+    windows: bool = False
+    compile_wanted: bool | None = None
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """How a training computes.
+
+    Attributes:
+        precision: of convolutions and products; weights, normalisation and sums stay in float32.
+        tf32: whether products that stay in float32 may round their factors to TF32.
+        channels_last: whether weights are stored with channels last, from which convolutions take their order.
+        compiled: whether torch.compile is tried.
+        reasons: of each of them.
+    """
+
+    precision: Precision
+    tf32: bool
+    channels_last: bool
+    compiled: bool
+    reasons: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest of a run."""
+        return asdict(self)
+
+
+def choose_acceleration(facts: DeviceFacts) -> Acceleration:
+    """How to compute on a device."""
+    if facts.kind != "cuda":
+        reason = f"{facts.kind} has no faster precision that torch's training on it gains by"
+        order = "networks that gain by channels last on it arrange their maps themselves"
+        plain = "the fused CPU kernels lie outside torch.compile, and nnU-Net finds that it fails on 2D networks"
+        if facts.kind == "mps":
+            plain = "torch.compile does not work on MPS"
+        reasons = {"precision": reason, "tf32": "TF32 is of NVIDIA's devices", "channels_last": order}
+        return Acceleration("float32", False, False, False, {**reasons, "compiled": plain})
+    precision: Precision = "bfloat16" if facts.bfloat16 else "float16"
+    tensor_cores = facts.capability is None or facts.capability >= (7, 0)
+    tf32 = facts.capability is not None and facts.capability >= (8, 0)
+    compiled, why = _compiled(facts)
+    reasons = {
+        "precision": "bfloat16 has the range of float32, so that no loss is scaled and no step lost"
+        if facts.bfloat16
+        else "the device has no bfloat16; losses are scaled so that float16 does not underflow",
+        "tf32": f"the device {'has' if tf32 else 'has no'} TF32; its 10 bits exceed those of the precision",
+        "channels_last": "tensor cores take half-precision convolutions with channels last"
+        if tensor_cores
+        else "the device has no tensor cores, which alone gain by it",
+    }
+    return Acceleration(precision, tf32, tensor_cores, compiled, {**reasons, "compiled": why})
+
+
+def _compiled(facts: DeviceFacts) -> tuple[bool, str]:
+    if facts.compile_wanted is False:
+        return False, "nnUNet_compile says no"
+    if facts.windows:
+        return False, "torch.compile needs Triton, which is not made for Windows"
+    if not facts.triton:
+        return False, "torch.compile needs Triton, which is not installed"
+    return True, "nnU-Net's default on CUDA; given up with a warning where the first step fails"
+
+
+def device_facts(device: torch.device) -> DeviceFacts:
+    """What `choose_acceleration` asks, of this device."""
+    wanted = os.environ.get("nnUNet_compile")
+    compile_wanted = None if wanted is None else wanted.lower() in ("true", "1", "t")
+    if device.type != "cuda":
+        return DeviceFacts(device.type, compile_wanted=compile_wanted)
+    from torch.utils._triton import has_triton
+
+    capability = None if torch.version.hip else torch.cuda.get_device_capability(device)
+    # On NVIDIA's older devices torch emulates it, and says that it is supported.
+    bfloat16 = torch.cuda.is_bf16_supported() if capability is None else capability >= (8, 0)
+    return DeviceFacts("cuda", capability, bfloat16, has_triton(), os.name == "nt", compile_wanted)
+
+
+def set_precision(acceleration: Acceleration, device: torch.device) -> torch.GradScaler | None:
+    """Have torch compute in the precision that was chosen; returns the scaler that float16 needs."""
+    if device.type != "cuda":
+        return None
+    torch.set_float32_matmul_precision("high" if acceleration.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = acceleration.tf32
+    torch.set_autocast_dtype("cuda", getattr(torch, acceleration.precision))
+    return torch.GradScaler("cuda") if acceleration.precision == "float16" else None
+
+
+def compiled_or_plain(compiled: nn.Module, plain: nn.Module, example: torch.Tensor) -> nn.Module:
+    """The `compiled` form of `plain` if a step on `example` succeeds with it, else `plain`, with a line of warning.
+
+    What the compiler raises is of many kinds, so all but what `plain` raises too counts as its failure. Running
+    statistics are as they were afterwards, and there are no gradients.
+    """
+    buffers = {name: value.clone() for name, value in plain.named_buffers()}
+    device = example.device.type
+    try:
+        with torch.autocast(device, enabled=device == "cuda"):
+            result = compiled(example)
+        sum(one.float().sum() for one in (result if isinstance(result, (list, tuple)) else [result])).backward()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        warnings.warn(f"torch.compile does not work here ({reason}); training goes on without it.", stacklevel=2)
+        return plain
+    finally:
+        plain.zero_grad(set_to_none=True)
+        for name, value in plain.named_buffers():
+            value.copy_(buffers[name])
+    return compiled

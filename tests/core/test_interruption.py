@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from medt_pipeline.core.interruption import handled, interrupt_on_termination
+
+
+def test_a_request_to_end_is_an_interruption_and_the_handler_before_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_signals_can_be_noted() -> None:
+    seen: list[int] = []
+    with handled(lambda number, frame: seen.append(number), signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert seen == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_elsewhere_than_in_the_main_thread_nothing_happens() -> None:
+    def work() -> int:
+        with interrupt_on_termination():
+            return 5
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == 5
