@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="with cv: trainings at once (default: 1)"
     )
+    parser.add_argument(
+        "--on", metavar="CLUSTER", help="with cv: train on a Ray cluster: ray, ray:HOST:PORT or ray://HOST:PORT"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
     parser.add_argument(
         "--devices",
@@ -122,7 +125,9 @@ def _train(options: argparse.Namespace, device: torch.device) -> int:
             names = [planned_configuration(workspace, options.dataset, one, options.architecture) for one in names]
         settings = TrainingOptions(options.epochs, options.time_budget, options.seed, options.save_probabilities)
         if cross_validation:
-            folds = cross_validate(options.dataset, workspace, device, names, settings, options.jobs, report=tell)
+            folds = cross_validate(
+                options.dataset, workspace, device, names, settings, options.jobs, report=tell, on=options.on
+            )
             tell(f"{folds.to_text()}\nWritten to {folds.file}\nNext: medt_find_best {options.dataset}")
             return SUCCESS
         start: Start = next((key for key, wanted in _starts(options).items() if wanted), "new")
@@ -158,6 +163,10 @@ def _require_fitting(options: argparse.Namespace, cross_validation: bool) -> Non
         raise UserError("cv goes on by itself, so --resume, --continue and --restart have no place beside it.")
     if not cross_validation and (len(options.configuration) > 1 or options.jobs > 1):
         raise UserError("Several configurations and --jobs need cv in place of the fold.")
+    if options.on is not None and not cross_validation:
+        raise UserError("--on trains all folds on a cluster, so it needs cv in place of the fold.")
+    if options.on is not None and options.devices is not None:
+        raise UserError("--on has the cluster choose devices, so --devices has no place beside it.")
     if options.devices is not None and options.jobs > 1:
         raise UserError("--devices trains one fold on all devices, so --jobs has no place beside it.")
     if options.devices is not None and options.device != "auto":

@@ -97,6 +97,7 @@ def cross_validate(
     options: TrainingOptions,
     jobs: int = 1,
     report: Callable[[str], None] = lambda line: None,
+    on: str | None = None,
 ) -> CrossValidation:
     """Train what is not yet trained of all folds of `configurations`, and keep the probabilities of held-out cases.
 
@@ -110,6 +111,7 @@ def cross_validate(
         options: length, seed, display; probabilities are kept whatever they say.
         jobs: trainings at once.
         report: is told one line for each fold that is done.
+        on: a Ray cluster, as `parse_cluster` reads it, whose machines train instead of this one.
 
     Raises:
         UserError: as `train_fold`; with several jobs after the other folds were trained, with all reasons.
@@ -130,7 +132,14 @@ def cross_validate(
         done += 1
         report(f"{task.name}: Dice {_score(task).dice:.3f} ({done} of {len(tasks)})")
 
-    if jobs == 1:
+    if on is not None:
+        from medt_pipeline.training.ray_tasks import FoldTask, parse_cluster, train_on_ray
+
+        left = {task.name: task for task in tasks if not is_scored(task.folder, with_probabilities=True)}
+        wanted = [FoldTask(dataset_id, one.fold, workspace, one.configuration, options) for one in left.values()]
+        at_once = jobs if jobs > 1 else None
+        train_on_ray(parse_cluster(on), wanted, device, at_once, lambda done: tell(left[done.name]))
+    elif jobs == 1:
         for task in tasks:
             train_fold(dataset_id, task.fold, workspace, device, task.configuration, options, "continue")
             tell(task)
