@@ -100,6 +100,17 @@ def read_palette(path: Path) -> list[str] | None:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Write (H, W) uint8 or uint16, or (H, W, 3) uint8, as PNG, atomically.
 
+    Raises:
+        ValueError: another shape or dtype.
+    """
+    encoded = encode_png(picture)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8, as the content of a PNG file.
+
     Each row is predicted by Paeth's filter and the rest packed by runs and Huffman codes: the size of Pillow's files on
     photographs and ultrasound, in a fifth of the time.
 
@@ -115,8 +126,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         strategy=imagecodecs.PNG.STRATEGY.RLE,
         filter=imagecodecs.PNG.FILTER.PAETH,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded)
+    return bytes(encoded)
 
 
 def _reader_of(path: Path) -> Callable[[Path, Palette], np.ndarray]:

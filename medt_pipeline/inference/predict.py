@@ -14,17 +14,20 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
+from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
 from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.manifest import content_hash, environment
+from medt_pipeline.core.pixel_size import read_pixel_size
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
 from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
+from medt_pipeline.fingerprint.case_facts import measure_image
+from medt_pipeline.fingerprint.shift import RULE, TrainingImages, unlike
 from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
 from medt_pipeline.inference.models import (
     Ensemble,
     OpenModel,
-    TrainedModel,
+    StoredModel,
     ensemble_of,
     expected_channels,
     open_ensemble,
@@ -35,6 +38,8 @@ from medt_pipeline.postprocessing.recipe import apply
 from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
+SHIFT_TABLE = "medt_shift.csv"
+"""Which images are unlike those of the training, beside the masks."""
 
 DrawOverlay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -49,6 +54,7 @@ class PredictionOptions:
             part of it that comes from members that differ; 8-bit, 255 is the largest possible.
         save_probabilities: also write NAME.npz with the class probabilities (classes, 1, H, W), float16.
         draw_overlay: from picture and mask to the picture for overlays/NAME.png; None draws none.
+        training_images: compare each image with them, and write medt_shift.csv; None compares nothing.
         quiet: show no progress.
     """
 
@@ -56,6 +62,7 @@ class PredictionOptions:
     save_probabilities: bool = False
     uncertainty: bool = False
     draw_overlay: DrawOverlay | None = None
+    training_images: TrainingImages | None = None
     quiet: bool = False
 
 
@@ -66,16 +73,19 @@ class PredictionSummary:
     Attributes:
         masks: files written.
         failed: image → why it could not be predicted.
+        unlike: image → in what it is unlike the training images; empty lists for those that are like them, and no
+            entry where nothing was compared.
         seconds: wall time.
     """
 
     masks: list[Path] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unlike: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def predict_images(
-    source: Path, target: Path, model: TrainedModel | Ensemble, device: torch.device, options: PredictionOptions
+    source: Path, target: Path, model: StoredModel | Ensemble, device: torch.device, options: PredictionOptions
 ) -> PredictionSummary:
     """Predict a mask for every image of `source` (a folder or one file) and write it to the folder `target`.
 
@@ -92,7 +102,7 @@ def predict_images(
     make_folder(target)
     started = time.monotonic()
     ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
-    dataset_json = read_json(ensemble.models[0].folder / "dataset.json")
+    dataset_json = ensemble.models[0].dataset_json()
     members = open_ensemble(ensemble, device, options.mirror)
     channels = expected_channels(dataset_json)
     summary = PredictionSummary()
@@ -101,9 +111,13 @@ def predict_images(
         try:
             mask, expected[image.name] = _predict_image(image, target, members, ensemble.recipe, channels, options)
             summary.masks.append(mask)
+            if options.training_images is not None:
+                summary.unlike[image.name] = _unlike(image, channels, options.training_images)
         except UserError as error:
             summary.failed[image.name] = str(error)
     summary.seconds = time.monotonic() - started
+    if options.training_images is not None:
+        _write_shift(target, summary.unlike)
     _write_quality(target, ensemble.recipe.quality if ensemble.recipe else None, expected)
     _write_records(source, target, ensemble, dataset_json, device, options, summary)
     return summary
@@ -186,6 +200,20 @@ def _predict_image(
     return file, expected_dice(mean.probabilities[:, 0], labels)
 
 
+def _unlike(image: Path, channels: int, training: TrainingImages) -> list[str]:
+    _, planes = read_input(image, channels)
+    return unlike(measure_image(planes[:, 0], read_pixel_size(image)), training)
+
+
+def _write_shift(target: Path, found: Mapping[str, list[str]]) -> None:
+    """Write which images are unlike those of the training and in what, these first."""
+    rows = sorted(
+        ((name, len(phrases), "; ".join(phrases)) for name, phrases in found.items()), key=lambda row: -row[1]
+    )
+    frame = pd.DataFrame(rows, columns=["image", "facts_unlike", "what"])
+    write_text(target / SHIFT_TABLE, frame.to_csv(index=False, lineterminator="\n"))
+
+
 def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str, float]) -> None:
     """Write the estimated Dice of each mask, the worst first, where a recipe tells how to estimate it."""
     if quality is None:
@@ -213,6 +241,7 @@ def _write_records(
             **environment(),
             "images": str(source.resolve()),
             "data_set": ensemble.models[0].dataset_name,
+            "model_file_sha256": ensemble.file_checksum,
             "models": [
                 {"configuration": model.configuration, "folds": list(model.folds), "weight": weight}
                 for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
@@ -222,6 +251,7 @@ def _write_records(
             "device": str(device),
             "seconds": round(summary.seconds, 1),
             "predicted": len(summary.masks),
+            **({"shift_rule": RULE, "unlike_training": summary.unlike} if options.training_images else {}),
             "failed": summary.failed,
         },
     )
