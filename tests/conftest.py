@@ -112,3 +112,15 @@ def trained(planned: Drawn) -> Drawn:
         options = TrainingOptions(epochs=2, quiet=True)
         train_fold(DATASET_ID, fold, planned.workspace.activate(), torch.device("cpu"), options=options)
     return planned
+
+
+@pytest.fixture(scope="session")
+def model_file(trained: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two trained folds as one file, with a licence and a preview."""
+    import numpy as np
+
+    from medt_pipeline.inference.export import ExportOptions
+    from tests.inference.model_files import exported
+
+    options = ExportOptions("CC BY 4.0", np.zeros((4, 6, 3), np.uint8))
+    return exported(trained, tmp_path_factory.mktemp("exported") / "drawn.medt", options)

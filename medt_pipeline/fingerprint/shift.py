@@ -104,7 +104,7 @@ class TrainingImages:
     ranges: dict[str, Range]
 
 
-def training_images(cases: Iterable[CaseFacts]) -> TrainingImages:
+def training_images(cases: Iterable[CaseFacts | ImageFacts]) -> TrainingImages:
     """What to keep of the facts of training cases."""
     every = list(cases)
     values: dict[str, list[float]] = defaultdict(list)

@@ -79,7 +79,8 @@ def plans_content(plans: Mapping[str, Any], configurations: Iterable[str]) -> di
     manager = PlansManager(dict(plans))
     used = {}
     for name in sorted(set(configurations)):
-        settings = dict(manager.get_configuration(name).configuration)
+        settings = {**manager.get_configuration(name).configuration}
+        settings.pop("inherits_from", None)
         network = settings["architecture"]
         arguments = {key: value for key, value in network["arch_kwargs"].items() if key != "recompute"}
         if "deep_supervision" in arguments:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.fingerprint.plain import to_plain
 from medt_pipeline.inference.model_file import ModelFile, printable
 
 WIDTH = 100
@@ -28,7 +29,7 @@ def as_json(file: ModelFile) -> dict[str, Any]:
         "name": file.dataset_name,
         "written_with": file.manifest.get("written_with"),
         "networks": [one.to_json() for one in file.networks],
-        "recipe": file.recipe.to_json(),
+        "recipe": to_plain(file.recipe.to_json()),
         "selected_by_medt_find_best": file.selected,
         "dataset": file.dataset_json,
         "plans": file.plans,

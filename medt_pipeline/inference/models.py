@@ -230,15 +230,26 @@ def open_folds(model: StoredModel, device: torch.device, mirror: bool) -> list[n
 
 
 def make_network(plans: PlansManager, configuration: str, dataset_json: dict[str, Any]) -> nn.Module:
-    """The network of a configuration with its initial weights, set to predict at full resolution alone."""
-    settings = plans.get_configuration(configuration)
-    return nnUNetTrainerMedT.build_network_architecture(
-        plans,
-        settings,
-        determine_num_input_channels(plans, settings, dataset_json),
-        plans.get_label_manager(dataset_json).num_segmentation_heads,
-        enable_deep_supervision=False,
-    )
+    """The network of a configuration with its initial weights, set to predict at full resolution alone.
+
+    Raises:
+        UserError: the plan describes a network that cannot be.
+    """
+    try:
+        settings = plans.get_configuration(configuration)
+        return nnUNetTrainerMedT.build_network_architecture(
+            plans,
+            settings,
+            determine_num_input_channels(plans, settings, dataset_json),
+            plans.get_label_manager(dataset_json).num_segmentation_heads,
+            enable_deep_supervision=False,
+        )
+    # Networks answer to arguments that they cannot have with whatever these lead to.
+    except Exception as error:
+        raise UserError(
+            f"The network of configuration {configuration!r} cannot be made from its plan "
+            f"({type(error).__name__}: {error}); restore the plan."
+        ) from error
 
 
 def expected_channels(dataset_json: dict[str, Any]) -> int:
