@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,37 +15,10 @@ from medt_pipeline.inference.model_file import open_model_file
 from medt_pipeline.inference.models import find_ensemble, open_ensemble
 from medt_pipeline.inference.packed_model import ensemble_in
 from medt_pipeline.inference.predict import PredictionOptions, average_members, predict_images
-from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
-from tests.inference.model_files import exported, members_of
+from tests.conftest import DATASET_ID, DATASET_NAME, MODEL, Drawn
+from tests.inference.model_files import exported
 
 CPU = torch.device("cpu")
-MODEL = "nnUNetTrainerMedT__MedTPlans__2d"
-
-
-@pytest.fixture(scope="session")
-def selected(trained: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """The trained data set with a recipe of both folds in two members, post-processing, quality and scores."""
-    drawn = trained.copy(tmp_path_factory.mktemp("selected") / "workspace")
-    members = [{"model": MODEL, "configuration": "2d", "folds": [1], "weight": 1.0}]
-    steps = {"1": {"steps": [{"step": "remove_small_objects", "min_area_px": 30.0}], "splitting": None}}
-    interval = {"value": 0.7, "low": 0.6, "high": 0.8}
-    by_class = {"gland": {"dice": interval, "iou": interval}}
-    recipe = {
-        "format": 1,
-        "members": members,
-        "postprocessing": {"version": 1, "smoothing_px": 0.5, "classes": steps},
-        "quality": {
-            "slope": 0.5,
-            "offset": 0.2,
-            "correlation": float("nan"),
-            "rank_correlation": 0.4,
-            "error": 0.1,
-            "images": 10,
-        },
-        "score": {"mean_dice": interval, "mean_iou": interval, "by_class": by_class, "images": 10, "groups": 5},
-    }
-    (drawn.workspace.results / DATASET_NAME / "inference.json").write_text(json.dumps(recipe))
-    return drawn
 
 
 def test_two_exports_give_the_same_bytes(trained: Drawn, model_file: Path, tmp_path: Path) -> None:
@@ -76,59 +48,6 @@ def test_masks_are_those_of_the_workspace(
     assert json.loads((tmp_path / "from_file" / "medt_prediction.json").read_text())["model_file_sha256"] == (
         file.checksum
     )
-
-
-def test_no_name_of_a_case_a_patient_or_a_path_is_in_it(trained: Drawn, selected: Drawn, tmp_path: Path) -> None:
-    for number, drawn in enumerate((trained, selected)):
-        file = exported(drawn, tmp_path / f"{number}.medt")
-        fingerprint = read_json(drawn.preprocessed / "medt_fingerprint.json")
-        cases, groups = list(fingerprint["cases"]), {one["group"] for one in fingerprint["cases"].values()}
-        assert len(cases) == 10
-        everything = b"\n".join(
-            content for name, content in members_of(file).items() if not name.endswith(".safetensors")
-        ).decode("utf-8", "ignore")
-        for case in cases:
-            assert case not in everything
-        # the others are percentiles too
-        for group in groups - {"p01", "p05"}:
-            assert f'"{group}"' not in everything
-        assert str(drawn.root) not in everything
-        assert "/" not in json.loads(members_of(file)["manifest.json"])["networks"][0]["training"].get("device", "")
-
-
-def test_lists_of_files_in_a_foreign_dataset_json_stay_behind(trained: Drawn, tmp_path: Path) -> None:
-    drawn = trained.copy(tmp_path / "workspace")
-    for folder in (drawn.workspace.results / DATASET_NAME / MODEL, drawn.preprocessed):
-        content = json.loads((folder / "dataset.json").read_text())
-        content |= {"training": ["./Smith_John.png"], "converted_by": "Smith", "description": "Mr Smith"}
-        (folder / "dataset.json").write_text(json.dumps(content))
-    everything = b"".join(members_of(exported(drawn, tmp_path / "a.medt")).values())
-    assert b"Smith" not in everything
-
-
-def test_without_a_fingerprint_and_scores_it_says_nothing_of_them(trained: Drawn, tmp_path: Path) -> None:
-    drawn = trained.copy(tmp_path / "workspace")
-    shutil.rmtree(drawn.preprocessed)
-    for fold in (0, 1):
-        shutil.rmtree(drawn.workspace.results / DATASET_NAME / MODEL / f"fold_{fold}" / "validation")
-    file = open_model_file(exported(drawn, tmp_path / "a.medt"))
-    assert file.training_images is None
-    assert file.scores is None
-
-
-def test_scores_of_folds_are_means_over_their_held_out_images(trained: Drawn, model_file: Path) -> None:
-    rows = [
-        row
-        for fold in (0, 1)
-        for row in read_json(
-            trained.workspace.results / DATASET_NAME / MODEL / f"fold_{fold}" / "validation" / "medt_scores.json"
-        )["images"]
-    ]
-    score = open_model_file(model_file).scores
-    assert score is not None
-    assert score["mean_dice"]["value"] == pytest.approx(np.mean([row["dice"] for row in rows]), abs=1e-6)
-    assert score["mean_dice"]["low"] <= score["mean_dice"]["value"] <= score["mean_dice"]["high"]
-    assert score["groups"] == len({row["group"] for row in rows}) == 2
 
 
 @pytest.mark.parametrize("from_file", [False, True])
