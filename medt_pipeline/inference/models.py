@@ -146,6 +146,11 @@ class OpenModel:
     predictors: tuple[nnUNetPredictor, ...]
     weight: float
 
+    @property
+    def normalization(self) -> tuple[str, ...]:
+        """Names of nnU-Net's classes, one a channel."""
+        return tuple(self.predictors[0].configuration_manager.normalization_schemes)
+
 
 def find_ensemble(
     workspace: Workspace, dataset_id: int | None, configuration: str | None, folds: tuple[Fold, ...] | None = None
@@ -159,6 +164,26 @@ def find_ensemble(
         if (workspace.results / name / RECIPE_FILE).exists():
             return _of_recipe(workspace.results / name)
     return ensemble_of(find_model(workspace, dataset_id, configuration or "2d", folds))
+
+
+def ensemble_in_folder(folder: Path) -> Ensemble:
+    """The trained models in `folder`: the results of a data set, or one of its model folders.
+
+    Raises:
+        UserError: there are none, or several among which no recipe chooses.
+    """
+    if (folder / RECIPE_FILE).exists():
+        return _of_recipe(folder)
+    pattern = f"{TRAINER}{PLANS_SEPARATOR}*{PLANS_SEPARATOR}*"
+    candidates = [folder] if folder.match(pattern) else sorted(folder.glob(pattern))
+    models = [model for model in map(_trained_model, candidates) if model.folds]
+    if not models:
+        raise UserError(f"{folder} holds no trained model; name a model file, or results/DatasetNNN_… of a workspace.")
+    of_name = [model for model in models if model.configuration == "2d"]
+    if len(models) > 1 and not of_name:
+        names = ", ".join(model.folder.name for model in models)
+        raise UserError(f"{folder} holds several models: {names}; name the folder of one.")
+    return ensemble_of((of_name or models)[0])
 
 
 def ensemble_of(model: StoredModel) -> Ensemble:

@@ -6,24 +6,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
 from medt_pipeline.core.images import stem_of, write_png
-from medt_pipeline.core.manifest import content_hash, environment
+from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.pixel_size import read_pixel_size
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
 from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
 from medt_pipeline.fingerprint.case_facts import measure_image
 from medt_pipeline.fingerprint.shift import RULE, TrainingImages, unlike
-from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
+from medt_pipeline.inference.average import average_members, mask_of
+from medt_pipeline.inference.inputs import list_inputs, read_input, require_scale
 from medt_pipeline.inference.models import (
     Ensemble,
     OpenModel,
@@ -33,9 +32,6 @@ from medt_pipeline.inference.models import (
     open_ensemble,
 )
 from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
-from medt_pipeline.planning.preprocessing import how_preprocessed, make_preprocessor
-from medt_pipeline.postprocessing.recipe import apply
-from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
 SHIFT_TABLE = "medt_shift.csv"
@@ -123,50 +119,6 @@ def predict_images(
     return summary
 
 
-@dataclass(frozen=True)
-class Average:
-    """What the members of an ensemble say of an image.
-
-    Attributes:
-        probabilities: their weighted mean, (classes, 1, H, W).
-        mean_entropy: the weighted mean of their own entropies, (1, H, W).
-    """
-
-    probabilities: np.ndarray
-    mean_entropy: np.ndarray
-
-
-def average_members(members: Sequence[OpenModel], planes: np.ndarray) -> Average:
-    """Weighted mean over models, and over the folds of each, for one image (channels, 1, H, W).
-
-    Averaging probabilities is what `nnUNetv2_ensemble` does between models; `nnUNetv2_predict` averages the logits of
-    folds instead, so masks of several folds may differ where the folds disagree. One network's probabilities are in
-    memory at a time; models that preprocess alike share the result.
-    """
-    preprocessed: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
-    total, entropies = np.float32(0), np.float32(0)
-    for member in members:
-        first = member.predictors[0]
-        key = content_hash(how_preprocessed(first.configuration_manager))
-        if key not in preprocessed:
-            preprocessed[key] = _preprocess(first, planes)
-        data, properties = preprocessed[key]
-        weight = np.float32(member.weight / len(member.predictors))
-        for predictor in member.predictors:
-            _, probabilities = predict_probabilities(predictor, data, dict(properties))
-            total = total + weight * probabilities.astype(np.float32)
-            entropies = entropies + weight * entropy(probabilities)
-    return Average(np.asarray(total), np.asarray(entropies))
-
-
-def _preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    settings = predictor.configuration_manager
-    data, _, properties = make_preprocessor(settings).run_case_npy(
-        planes, None, {"spacing": SPACING_WITHOUT_UNIT}, predictor.plans_manager, settings, predictor.dataset_json
-    )
-    return data, properties
-
-
 def _predict_image(
     image: Path,
     target: Path,
@@ -177,14 +129,12 @@ def _predict_image(
 ) -> tuple[Path, float]:
     """Write what is asked for of one image; returns the mask's file and the Dice that its probabilities expect."""
     picture, planes = read_input(image, channels)
+    require_scale(picture, members[0].normalization, str(image))
     mean = average_members(members, planes)
-    labels = members[0].predictors[0].label_manager.convert_probabilities_to_segmentation(mean.probabilities)[0]
-    if recipe is not None:
-        labels = apply(recipe.postprocessing, labels, mean.probabilities[:, 0])
-        if recipe.postprocessing.splitting:
-            objects = objects_of(recipe.postprocessing, labels, len(mean.probabilities))
-            write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
-    mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+    mask = mask_of(members, recipe, mean)
+    if recipe is not None and recipe.postprocessing.splitting:
+        objects = objects_of(recipe.postprocessing, mask, len(mean.probabilities))
+        write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
     if options.save_probabilities:
         with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
@@ -197,7 +147,7 @@ def _predict_image(
         write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
     file = target / f"{stem_of(image)}.png"
     write_png(file, mask)
-    return file, expected_dice(mean.probabilities[:, 0], labels)
+    return file, expected_dice(mean.probabilities[:, 0], mask)
 
 
 def _unlike(image: Path, channels: int, training: TrainingImages) -> list[str]:
