@@ -141,10 +141,12 @@ class OpenModel:
     Attributes:
         predictors: one a fold.
         weight: of the mean of its folds.
+        configuration: its name in the plans.
     """
 
     predictors: tuple[nnUNetPredictor, ...]
     weight: float
+    configuration: str
 
     @property
     def normalization(self) -> tuple[str, ...]:
@@ -194,7 +196,7 @@ def ensemble_of(model: StoredModel) -> Ensemble:
 def open_ensemble(ensemble: Ensemble, device: torch.device, mirror: bool) -> tuple[OpenModel, ...]:
     """Its models with their networks; arguments and errors as `open_folds`."""
     return tuple(
-        OpenModel(tuple(open_folds(model, device, mirror)), weight)
+        OpenModel(tuple(open_folds(model, device, mirror)), weight, model.configuration)
         for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
     )
 
