@@ -18,9 +18,9 @@ FORMULAS = {
 
 
 COMBINATION = (
-    "weighted mean of the probabilities of all tiles that cover a pixel. medt_predict averages logits here and resamples "
-    "them before the softmax: both are the same where one tile shows the image at its own resolution, and nearly so "
-    "elsewhere"
+    "weighted mean of the probabilities of all tiles that cover a pixel. medt_predict averages logits here and "
+    "resamples them before the softmax: both are the same where one tile shows the image at its own resolution, and "
+    "nearly so elsewhere"
 )
 
 
