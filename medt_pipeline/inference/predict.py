@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,11 +21,10 @@ from medt_pipeline.evaluation.quality import Quality, expected_dice
 from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
 from medt_pipeline.fingerprint.case_facts import measure_image
 from medt_pipeline.fingerprint.shift import RULE, TrainingImages, unlike
-from medt_pipeline.inference.average import average_members, mask_of
+from medt_pipeline.inference.average import Average, average_members, mask_of
 from medt_pipeline.inference.inputs import list_inputs, read_input, require_scale
 from medt_pipeline.inference.models import (
     Ensemble,
-    OpenModel,
     StoredModel,
     ensemble_of,
     expected_channels,
@@ -105,10 +104,15 @@ def predict_images(
     expected: dict[str, float] = {}
     for image in progress(images, "Predict", len(images), "image", options.quiet):
         try:
-            mask, expected[image.name] = _predict_image(image, target, members, ensemble.recipe, channels, options)
-            summary.masks.append(mask)
+            picture, planes = read_input(image, channels)
+            require_scale(picture, members[0].normalization, str(image))
             if options.training_images is not None:
-                summary.unlike[image.name] = _unlike(image, channels, options.training_images)
+                facts = measure_image(planes[:, 0], read_pixel_size(image))
+                summary.unlike[image.name] = unlike(facts, options.training_images)
+            mean = average_members(members, planes)
+            mask = mask_of(members, ensemble.recipe, mean)
+            summary.masks.append(_write_image(stem_of(image), picture, mean, mask, target, ensemble.recipe, options))
+            expected[image.name] = expected_dice(mean.probabilities[:, 0], mask)
         except UserError as error:
             summary.failed[image.name] = str(error)
     summary.seconds = time.monotonic() - started
@@ -119,40 +123,32 @@ def predict_images(
     return summary
 
 
-def _predict_image(
-    image: Path,
+def _write_image(
+    name: str,
+    picture: np.ndarray,
+    mean: Average,
+    mask: np.ndarray,
     target: Path,
-    members: Sequence[OpenModel],
     recipe: Recipe | None,
-    channels: int,
     options: PredictionOptions,
-) -> tuple[Path, float]:
-    """Write what is asked for of one image; returns the mask's file and the Dice that its probabilities expect."""
-    picture, planes = read_input(image, channels)
-    require_scale(picture, members[0].normalization, str(image))
-    mean = average_members(members, planes)
-    mask = mask_of(members, recipe, mean)
+) -> Path:
+    """Write what is asked for of one image; returns the mask's file, which is written last."""
     if recipe is not None and recipe.postprocessing.splitting:
         objects = objects_of(recipe.postprocessing, mask, len(mean.probabilities))
-        write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
+        write_png(make_folder(target / "instances") / f"{name}.png", objects)
     if options.save_probabilities:
-        with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
+        with atomic_path(target / f"{name}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
     if options.uncertainty:
         of_mean = entropy(mean.probabilities)
         maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
-        for name, shares in maps.items():
-            write_png(make_folder(target / name) / f"{stem_of(image)}.png", as_picture(shares[0]))
+        for kind, shares in maps.items():
+            write_png(make_folder(target / kind) / f"{name}.png", as_picture(shares[0]))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
-    file = target / f"{stem_of(image)}.png"
+        write_png(make_folder(target / "overlays") / f"{name}.png", options.draw_overlay(picture, mask))
+    file = target / f"{name}.png"
     write_png(file, mask)
-    return file, expected_dice(mean.probabilities[:, 0], mask)
-
-
-def _unlike(image: Path, channels: int, training: TrainingImages) -> list[str]:
-    _, planes = read_input(image, channels)
-    return unlike(measure_image(planes[:, 0], read_pixel_size(image)), training)
+    return file
 
 
 def _write_shift(target: Path, found: Mapping[str, list[str]]) -> None:

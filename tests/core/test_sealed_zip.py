@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.sealed_zip import check_seal, member_sizes, read_member, write_sealed
 
-MEMBERS = [("manifest.json", b"{}"), ("weights/2d/fold_0.safetensors", bytes(range(256)) * 3), ("empty", b"")]
+MEMBERS = [("manifest.json", b"{}"), ("weights/2d/fold_0.safetensors", bytes(range(256))), ("empty", b"")]
 
 
 def seal(path: Path) -> None:
@@ -46,12 +46,11 @@ def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     write_sealed(file, MEMBERS)
     content = file.read_bytes()
     for position in range(len(content)):
-        for bit in (1, 32):
-            changed = bytearray(content)
-            changed[position] ^= bit
-            file.write_bytes(changed)
-            with pytest.raises(UserError):
-                check_seal(file)
+        changed = bytearray(content)
+        changed[position] ^= 1 << position % 8
+        file.write_bytes(changed)
+        with pytest.raises(UserError):
+            check_seal(file)
 
 
 @given(st.data())
