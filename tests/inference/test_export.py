@@ -10,11 +10,12 @@ import torch
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.images import read_image, read_mask
+from medt_pipeline.inference.average import average_members
 from medt_pipeline.inference.export import ExportOptions, write_nnunet_folder
 from medt_pipeline.inference.model_file import open_model_file
 from medt_pipeline.inference.models import find_ensemble, open_ensemble
 from medt_pipeline.inference.packed_model import ensemble_in
-from medt_pipeline.inference.predict import PredictionOptions, average_members, predict_images
+from medt_pipeline.inference.predict import PredictionOptions, predict_images
 from tests.conftest import DATASET_ID, DATASET_NAME, MODEL, Drawn
 from tests.inference.model_files import exported
 
