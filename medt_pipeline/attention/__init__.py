@@ -1,6 +1,6 @@
 """Gated axial attention as one pure function with interchangeable backends."""
 
-from medt_pipeline.attention.backends import axial_attention, choose_backend, forced_backend
+from medt_pipeline.attention.backends import axial_attention, choose_backend
 from medt_pipeline.attention.relative_table import resize_relative_table
 from medt_pipeline.attention.similarity_statistics import SimilarityStatistics, similarity_statistics
 
@@ -8,7 +8,6 @@ __all__ = [
     "SimilarityStatistics",
     "axial_attention",
     "choose_backend",
-    "forced_backend",
     "resize_relative_table",
     "similarity_statistics",
 ]
