@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 DATASET_ID = 901
 DATASET_NAME = "Dataset901_Drawn"
 SIZE = (64, 96)
+MODEL = "nnUNetTrainerMedT__MedTPlans__2d"
 
 
 @pytest.fixture
@@ -112,3 +114,41 @@ def trained(planned: Drawn) -> Drawn:
         options = TrainingOptions(epochs=2, quiet=True)
         train_fold(DATASET_ID, fold, planned.workspace.activate(), torch.device("cpu"), options=options)
     return planned
+
+
+@pytest.fixture(scope="session")
+def model_file(trained: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two trained folds as one file, with a licence and a preview."""
+    import numpy as np
+
+    from medt_pipeline.inference.export import ExportOptions
+    from tests.inference.model_files import exported
+
+    options = ExportOptions("CC BY 4.0", np.zeros((4, 6, 3), np.uint8))
+    return exported(trained, tmp_path_factory.mktemp("exported") / "drawn.medt", options)
+
+
+@pytest.fixture(scope="session")
+def selected(trained: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """The trained data set with a recipe of both folds in two members, post-processing, quality and scores."""
+    drawn = trained.copy(tmp_path_factory.mktemp("selected") / "workspace")
+    members = [{"model": MODEL, "configuration": "2d", "folds": [1], "weight": 1.0}]
+    steps = {"1": {"steps": [{"step": "remove_small_objects", "min_area_px": 30.0}], "splitting": None}}
+    interval = {"value": 0.7, "low": 0.6, "high": 0.8}
+    by_class = {"gland": {"dice": interval, "iou": interval}}
+    recipe = {
+        "format": 1,
+        "members": members,
+        "postprocessing": {"version": 1, "smoothing_px": 0.5, "classes": steps},
+        "quality": {
+            "slope": 0.5,
+            "offset": 0.2,
+            "correlation": float("nan"),
+            "rank_correlation": 0.4,
+            "error": 0.1,
+            "images": 10,
+        },
+        "score": {"mean_dice": interval, "mean_iou": interval, "by_class": by_class, "images": 10, "groups": 5},
+    }
+    (drawn.workspace.results / DATASET_NAME / "inference.json").write_text(json.dumps(recipe))
+    return drawn

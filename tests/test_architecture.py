@@ -28,7 +28,18 @@ ROOMS = (
 )
 """From top to bottom; a room may import those after it."""
 WITHOUT_TORCH = ("core", "fingerprint", "postprocessing", "evaluation", "dataset_conversion")
-COMMANDS = ("convert", "plan_and_preprocess", "train", "find_best", "predict", "evaluate", "report", "demo")
+COMMANDS = (
+    "convert",
+    "plan_and_preprocess",
+    "train",
+    "find_best",
+    "predict",
+    "evaluate",
+    "report",
+    "export",
+    "info",
+    "demo",
+)
 SOURCES = sorted(
     path for folder in ("medt_pipeline", "dataset_conversion", "plans") for path in (REPOSITORY / folder).rglob("*.py")
 )

@@ -57,7 +57,7 @@ def read_image(path: Path) -> np.ndarray:
         UserError: the file is missing, is not a readable image, holds several pages or an alpha channel that hides
             pixels; a PNG has colours of 16 bits a channel, which Pillow would cut to 8 without a word.
     """
-    return _without_alpha(_reader_of(path)(path, "colours"), path)
+    return without_alpha(_reader_of(path)(path, "colours"), path)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -74,7 +74,7 @@ def read_mask(path: Path) -> np.ndarray:
             f"{path} cannot serve as a mask: {path.suffix} does not keep labels exactly; "
             f"save masks as one of {', '.join(LOSSLESS_ENDINGS)}."
         )
-    mask = _without_alpha(_reader_of(path)(path, "indices"), path)
+    mask = without_alpha(_reader_of(path)(path, "indices"), path)
     if mask.ndim == 3 and (mask[..., :1] == mask).all():
         mask = mask[..., 0]
     if not np.issubdtype(mask.dtype, np.integer):
@@ -103,6 +103,17 @@ def read_palette(path: Path) -> list[str] | None:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Write (H, W) uint8 or uint16, or (H, W, 3) uint8, as PNG, atomically.
 
+    Raises:
+        ValueError: another shape or dtype.
+    """
+    encoded = encode_png(picture)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8, as the content of a PNG file.
+
     Each row is predicted by Paeth's filter and the rest packed by runs and Huffman codes: the size of Pillow's files on
     photographs and ultrasound, in a fifth of the time.
 
@@ -118,8 +129,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         strategy=imagecodecs.PNG.STRATEGY.RLE,
         filter=imagecodecs.PNG.FILTER.PAETH,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded)
+    return bytes(encoded)
 
 
 def _reader_of(path: Path) -> Callable[[Path, Palette], np.ndarray]:
@@ -140,14 +150,19 @@ def _read_with_pillow(path: Path, palette: Palette = "colours") -> np.ndarray:
         if content is not None:
             # the same pixels in half the time
             return imagecodecs.png_decode(content)
-        image = ImageOps.exif_transpose(opened)
-        if image.mode == "1":
-            image = image.convert("L")
-        elif image.mode == "P" and palette == "colours":
-            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        elif image.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
-            image = image.convert("RGB")
-        return np.array(image)
+        return from_pillow(opened, palette)
+
+
+def from_pillow(opened: Image.Image, palette: Palette = "colours") -> np.ndarray:
+    """An image of Pillow as (H, W) or (H, W, C), in the orientation that a camera noted; alpha is kept."""
+    image = ImageOps.exif_transpose(opened)
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode == "P" and palette == "colours":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
+        image = image.convert("RGB")
+    return np.array(image)
 
 
 def _is_deep_jpeg2000(path: Path, opened: Image.Image) -> bool:
@@ -239,7 +254,12 @@ def _white_is_high(page: tifffile.TiffPage) -> np.ndarray:
     return picture
 
 
-def _without_alpha(picture: np.ndarray, path: Path) -> np.ndarray:
+def without_alpha(picture: np.ndarray, path: Path | str) -> np.ndarray:
+    """A picture (H, W) or (H, W, 1 to 4) as (H, W) or (H, W, 3); `path` is its name for messages.
+
+    Raises:
+        UserError: it has another shape, or an alpha channel that hides pixels.
+    """
     if picture.ndim == 2:
         return picture
     if picture.ndim != 3 or picture.shape[2] not in (1, 2, 3, 4):

@@ -20,8 +20,13 @@ def environment() -> dict[str, Any]:
         "command": [sys.argv[0].rsplit("/", 1)[-1], *sys.argv[1:]],
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages on which numbers depend."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def content_hash(content: Any) -> str:

@@ -76,6 +76,13 @@ def to_rgb8(image: np.ndarray) -> np.ndarray:
     return image.copy() if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
+def smaller_rgb8(image: np.ndarray, most: int) -> np.ndarray:
+    """`to_rgb8` of an image, reduced so that no side is longer than `most` pixels; never enlarged."""
+    picture = Image.fromarray(to_rgb8(image))
+    picture.thumbnail((most, most))
+    return np.asarray(picture)
+
+
 def enlargement(shape: tuple[int, ...]) -> int:
     """Integer factor that brings the longer side of (H, W) to at least 256 pixels; 1 for larger pictures."""
     return max(1, math.ceil(SMALLEST_SIDE / max(shape)))

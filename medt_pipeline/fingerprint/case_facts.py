@@ -10,7 +10,7 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import read_mask
-from medt_pipeline.core.levels import to_levels
+from medt_pipeline.core.levels import Levels, to_levels
 from medt_pipeline.core.near_duplicates import thumbnail
 from medt_pipeline.core.pixel_size import PixelSize, from_spacing_mm, pixel_size, read_pixel_size
 from medt_pipeline.fingerprint.intensity import IntensityFacts, measure_intensity
@@ -38,6 +38,17 @@ class Beside:
     pixel_size_um: tuple[float, float] | None = None
     images: tuple[Path, ...] = ()
     instances: Path | None = None
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Facts about an image alone; the attributes are those of `CaseFacts`."""
+
+    size: SizeFacts
+    intensity: tuple[IntensityFacts, ...]
+    pixel_size: PixelSize | None
+    ultrasound: UltrasoundFacts | None
+    stain: StainFacts | None
 
 
 @dataclass(frozen=True)
@@ -107,26 +118,47 @@ def measure_case(
         UserError: the image holds values that are no numbers; the instance map cannot be read or has another size.
     """
     levels = to_levels(image)
-    size = measure_size(image, levels)
-    gray_rgb = size.is_gray and size.channels == 3
+    of_image = _measure_image(image, levels, find_pixel_size(spacing, beside))
     objects = measure_objects(labels, classes, _read_instances(beside.instances, labels.shape))
     foreground = sum(one.facts.area_share for one in objects.values())
     facts = CaseFacts(
         beside.group,
         name,
         name,
-        size,
-        measure_intensity(levels),
-        find_pixel_size(spacing, beside),
-        measure_ultrasound(levels.gray, coloured_mask(levels.picture, MARK_COLOUR) if gray_rgb else None)
-        if size.is_gray
-        else None,
-        measure_stain(levels.picture) if size.channels == 3 and not size.is_gray else None,
+        of_image.size,
+        of_image.intensity,
+        of_image.pixel_size,
+        of_image.ultrasound,
+        of_image.stain,
         all(one.facts.is_absent for one in objects.values()),
         foreground,
         {str(label): one.facts for label, one in objects.items()},
     )
     return MeasuredCase(facts, thumbnail(levels.gray), {label: one.diameters for label, one in objects.items()})
+
+
+def measure_image(image: np.ndarray, known_size: PixelSize | None = None) -> ImageFacts:
+    """Measure what needs no label map.
+
+    Args:
+        image: (C, H, W).
+        known_size: of a pixel.
+
+    Raises:
+        UserError: the image holds values that are no numbers.
+    """
+    return _measure_image(image, to_levels(image), known_size)
+
+
+def _measure_image(image: np.ndarray, levels: Levels, known_size: PixelSize | None) -> ImageFacts:
+    size = measure_size(image, levels)
+    ultrasound, stain = None, None
+    if size.is_gray:
+        marks = coloured_mask(levels.picture, MARK_COLOUR) if size.channels == 3 else None
+        ultrasound = measure_ultrasound(levels.gray, marks)
+    elif size.channels == 3:
+        stain = measure_stain(levels.picture)
+    return ImageFacts(size, measure_intensity(levels), known_size, ultrasound, stain)
 
 
 def find_pixel_size(spacing: tuple[float, ...], beside: Beside) -> PixelSize | None:

@@ -58,3 +58,11 @@ def read_fingerprint(folder: Path) -> Fingerprint:
         return Fingerprint.from_json(content)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{file} is not a fingerprint ({type(error).__name__}: {error}); {again}.") from None
+
+
+def known_fingerprint(preprocessed: Path) -> Fingerprint | None:
+    """The fingerprint in `preprocessed`; None where it is missing or another version wrote it."""
+    try:
+        return read_fingerprint(preprocessed)
+    except UserError:
+        return None

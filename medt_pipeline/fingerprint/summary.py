@@ -140,17 +140,17 @@ def spread_of_all(cases: Iterable[CaseFacts]) -> tuple[dict[str, Spread], dict[s
     """Spread of every number and share of every true or false in the facts, by path ("objects.1.count")."""
     values: dict[str, list[float]] = defaultdict(list)
     for case in cases:
-        for path, value in _leaves(to_plain(case)):
+        for path, value in numbers_in(to_plain(case)):
             values[path].append(value)
     flags = {path: share_of(bool(one) for one in found) for path, found in values.items() if isinstance(found[0], bool)}
     return {path: spread_of(found) for path, found in values.items() if path not in flags}, flags
 
 
-def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Paths and values of the numbers, true and false in `content`."""
+def numbers_in(content: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Paths ("size.height_px") and values of the numbers, true and false in `content`, which is plain."""
     if isinstance(content, (dict, list)):
         parts = content.items() if isinstance(content, dict) else enumerate(content)
         for key, part in parts:
-            yield from _leaves(part, f"{path}.{key}" if path else str(key))
+            yield from numbers_in(part, f"{path}.{key}" if path else str(key))
     elif isinstance(content, (bool, int, float)):
         yield path, content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from medt_pipeline.evaluation.labels import make_labels
 from medt_pipeline.evaluation.options import EvaluationOptions
 from medt_pipeline.evaluation.postprocessing_learning import LearnedPostProcessing, learn_postprocessing
 from medt_pipeline.evaluation.quality import Quality, calibrate, expected_dice
+from medt_pipeline.evaluation.score_records import interval_record, plain_number, with_intervals
 from medt_pipeline.evaluation.selection import (
     SURE,
     Candidate,
@@ -34,7 +35,6 @@ from medt_pipeline.evaluation.selection import (
     rank,
     weightings_of,
 )
-from medt_pipeline.evaluation.statistics import Interval, interval, resampled_means
 from medt_pipeline.evaluation.tables import write_scores
 from medt_pipeline.evaluation.uncertainty import as_picture, entropy
 from medt_pipeline.inference.out_of_fold import OutOfFold, open_out_of_fold
@@ -136,7 +136,7 @@ def _with_weights(held_out: OutOfFold, candidate: Candidate, quiet: bool) -> tup
     weightings = weightings_of(candidate)
     dice = _image_dice(held_out, weightings, "Weigh models", quiet)
     chosen, gain = choose_weights(dice, weightings, held_out.groups, held_out.folds)
-    return chosen, _interval_record(gain.value, gain.interval)
+    return chosen, interval_record(gain.value, gain.interval)
 
 
 def _learn_postprocessing(held_out: OutOfFold, candidate: Candidate) -> LearnedPostProcessing:
@@ -187,7 +187,7 @@ def _write_masks(
     estimated = [quality.estimate(one) if quality else float("nan") for one in expected]
     lines = [f"{case},{one:.4f},{other:.4f}" for case, one, other in zip(held_out.cases, estimated, true, strict=True)]
     write_text(folder / QUALITY_TABLE, "\n".join(["image,estimated_dice,true_dice", *lines]) + "\n")
-    return quality, _with_intervals(by_class, held_out.groups)
+    return quality, with_intervals(by_class, held_out.groups)
 
 
 def _of_class(scores: FolderScores, label: str, cases: Sequence[str]) -> np.ndarray:
@@ -196,41 +196,16 @@ def _of_class(scores: FolderScores, label: str, cases: Sequence[str]) -> np.ndar
     return np.array([rows[case] for case in cases])
 
 
-def _with_intervals(by_class: Mapping[str, np.ndarray], groups: Sequence[str]) -> dict[str, Any]:
-    """Mean Dice and IoU over images with intervals, of all classes together and of each."""
-    together = mean_of_classes(np.stack(list(by_class.values()), axis=-1))
-    return {
-        **{f"mean_{name}": _mean(together[:, i], groups) for i, name in enumerate(("dice", "iou"))},
-        "by_class": {
-            label: {name: _mean(values[:, i], groups) for i, name in enumerate(("dice", "iou"))}
-            for label, values in by_class.items()
-        },
-        "images": len(groups),
-        "groups": len(set(groups)),
-    }
-
-
-def _mean(values: np.ndarray, groups: Sequence[str]) -> dict[str, float | None]:
-    resampled = resampled_means(values[:, None], groups)[:, 0]
-    return _interval_record(float(mean_of_classes(values)), interval(resampled))
-
-
 def _as_record(ranked: Ranked) -> dict[str, Any]:
     behind = ranked.behind_best
     return {
         "name": ranked.candidate.name,
         "members": list(ranked.candidate.members),
         "weights": list(ranked.candidate.weights),
-        "mean_dice": _interval_record(ranked.value, ranked.interval),
-        "behind_best": {**_interval_record(behind.value, behind.interval), "share_below": _plain(behind.share_above)},
+        "mean_dice": interval_record(ranked.value, ranked.interval),
+        "behind_best": {
+            **interval_record(behind.value, behind.interval),
+            "share_below": plain_number(behind.share_above),
+        },
         "seconds_per_image": round(ranked.cost, 4),
     }
-
-
-def _interval_record(value: float, around: Interval) -> dict[str, float | None]:
-    return {"value": _plain(value), "low": _plain(around.low), "high": _plain(around.high)}
-
-
-def _plain(number: float) -> float | None:
-    """JSON has no NaN."""
-    return None if np.isnan(number) else round(float(number), 6)

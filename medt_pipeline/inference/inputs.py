@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,53 @@ def read_input(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
         UserError: it cannot be read or has colours that a gray model does not know.
     """
     picture = read_image(path)
+    return picture, to_planes(picture, channels, str(path))
+
+
+def to_planes(picture: np.ndarray, channels: int, source: str) -> np.ndarray:
+    """The array for nnU-Net, (channels, 1, H, W) float32, of a picture (H, W) or (H, W, C).
+
+    Args:
+        picture: as read.
+        channels: of the model.
+        source: its name for messages.
+
+    Raises:
+        UserError: the picture has another number of channels, or colours that a gray model does not know.
+    """
     planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
     if len(planes) == 1 and channels == 3:
         planes = np.repeat(planes, 3, axis=0)
     elif len(planes) == 3 and channels == 1:
         if (planes != planes[:1]).any():
-            raise UserError(f"{path} is a colour image, but the model was trained on gray images.")
+            raise UserError(f"{source} is a colour image, but the model was trained on gray images.")
         planes = planes[:1]
     if len(planes) != channels:
-        raise UserError(f"{path} has {len(planes)} channels, but the model was trained on {channels}.")
-    return picture, planes[:, None].astype(np.float32)
+        raise UserError(f"{source} has {len(planes)} channels, but the model was trained on {channels}.")
+    return planes[:, None].astype(np.float32)
+
+
+def require_scale(picture: np.ndarray, normalization: Sequence[str], source: str) -> None:
+    """Check that a picture has the levels that a model divides by 255, which would else see black or fail.
+
+    Args:
+        picture: as read.
+        normalization: names of nnU-Net's classes, one a channel.
+        source: its name for messages.
+
+    Raises:
+        UserError: it has not.
+    """
+    if "RGBTo01Normalization" not in normalization or not picture.size:
+        return
+    lowest, highest = float(picture.min()), float(picture.max())
+    if lowest < 0 or highest > 255:
+        raise UserError(
+            f"{source} has values from {lowest:g} to {highest:g}, but the model was trained on levels of 0 to 255; "
+            "bring them to that scale."
+        )
+    if np.issubdtype(picture.dtype, np.floating) and 0 < highest <= 1:
+        raise UserError(
+            f"{source} has fractions up to {highest:g}, but the model was trained on levels of 0 to 255; "
+            "multiply by 255."
+        )

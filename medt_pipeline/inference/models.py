@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.inference.recipe import RECIPE_FILE, Recipe, read_recipe
+from medt_pipeline.inference.weights import load_weights
 from medt_pipeline.training.case_prediction import make_predictor
 from medt_pipeline.training.run import FINAL, TRAINER, Fold
 from medt_pipeline.training.trainer import nnUNetTrainerMedT, read_checkpoint
 
 PLANS_SEPARATOR = "__"
+
+
+@dataclass(frozen=True)
+class FoldWeights:
+    """What was learned in one fold.
+
+    Attributes:
+        tensors: by name, as `load_weights` takes them.
+        mirror_axes: spatial axes over whose mirror images predictions may be averaged; None for none.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    mirror_axes: tuple[int, ...] | None
+
+
+class StoredModel(Protocol):
+    """A configuration of a data set with trained folds, wherever it is stored."""
+
+    @property
+    def dataset_name(self) -> str:
+        """Such as "Dataset101_GlaS"."""
+
+    @property
+    def configuration(self) -> str:
+        """Such as "2d"."""
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """Those that predict, at least one."""
+
+    def dataset_json(self) -> dict[str, Any]:
+        """Content of nnU-Net's dataset.json."""
+
+    def plans(self) -> dict[str, Any]:
+        """Content of nnU-Net's plans.json."""
+
+    def fold_weights(self, fold: Fold) -> FoldWeights:
+        """What was learned in one of the folds.
+
+        Raises:
+            UserError: it is missing or broken.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,6 +83,33 @@ class TrainedModel:
     configuration: str
     folds: tuple[Fold, ...]
 
+    def dataset_json(self) -> dict[str, Any]:
+        """Content of dataset.json.
+
+        Raises:
+            UserError: it is missing or broken.
+        """
+        content: dict[str, Any] = read_json(self.folder / "dataset.json")
+        return content
+
+    def plans(self) -> dict[str, Any]:
+        """Content of plans.json.
+
+        Raises:
+            UserError: it is missing or broken.
+        """
+        content: dict[str, Any] = read_json(self.folder / "plans.json")
+        return content
+
+    def fold_weights(self, fold: Fold) -> FoldWeights:
+        """What the final checkpoint of a fold holds.
+
+        Raises:
+            UserError: it is missing or is not what training writes.
+        """
+        checkpoint = read_checkpoint(self.folder / f"fold_{fold}" / FINAL, torch.device("cpu"))
+        return FoldWeights(checkpoint["network_weights"], checkpoint["inference_allowed_mirroring_axes"])
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -47,11 +119,13 @@ class Ensemble:
         models: at least one, of one data set.
         weights: of each; they add up to 1.
         recipe: what medt_find_best selected; None where the models were named.
+        file_checksum: of the model file that holds them; None in a workspace.
     """
 
-    models: tuple[TrainedModel, ...]
+    models: tuple[StoredModel, ...]
     weights: tuple[float, ...]
     recipe: Recipe | None = None
+    file_checksum: str | None = None
 
     @property
     def name(self) -> str:
@@ -67,10 +141,17 @@ class OpenModel:
     Attributes:
         predictors: one a fold.
         weight: of the mean of its folds.
+        configuration: its name in the plans.
     """
 
     predictors: tuple[nnUNetPredictor, ...]
     weight: float
+    configuration: str
+
+    @property
+    def normalization(self) -> tuple[str, ...]:
+        """Names of nnU-Net's classes, one a channel."""
+        return tuple(self.predictors[0].configuration_manager.normalization_schemes)
 
 
 def find_ensemble(
@@ -87,7 +168,27 @@ def find_ensemble(
     return ensemble_of(find_model(workspace, dataset_id, configuration or "2d", folds))
 
 
-def ensemble_of(model: TrainedModel) -> Ensemble:
+def ensemble_in_folder(folder: Path) -> Ensemble:
+    """The trained models in `folder`: the results of a data set, or one of its model folders.
+
+    Raises:
+        UserError: there are none, or several among which no recipe chooses.
+    """
+    if (folder / RECIPE_FILE).exists():
+        return _of_recipe(folder)
+    pattern = f"{TRAINER}{PLANS_SEPARATOR}*{PLANS_SEPARATOR}*"
+    candidates = [folder] if folder.match(pattern) else sorted(folder.glob(pattern))
+    models = [model for model in map(_trained_model, candidates) if model.folds]
+    if not models:
+        raise UserError(f"{folder} holds no trained model; name a model file, or results/DatasetNNN_… of a workspace.")
+    of_name = [model for model in models if model.configuration == "2d"]
+    if len(models) > 1 and not of_name:
+        names = ", ".join(model.folder.name for model in models)
+        raise UserError(f"{folder} holds several models: {names}; name the folder of one.")
+    return ensemble_of((of_name or models)[0])
+
+
+def ensemble_of(model: StoredModel) -> Ensemble:
     """The ensemble of one model."""
     return Ensemble((model,), (1.0,))
 
@@ -95,7 +196,7 @@ def ensemble_of(model: TrainedModel) -> Ensemble:
 def open_ensemble(ensemble: Ensemble, device: torch.device, mirror: bool) -> tuple[OpenModel, ...]:
     """Its models with their networks; arguments and errors as `open_folds`."""
     return tuple(
-        OpenModel(tuple(open_folds(model, device, mirror)), weight)
+        OpenModel(tuple(open_folds(model, device, mirror)), weight, model.configuration)
         for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
     )
 
@@ -131,7 +232,7 @@ def find_model(
     return _with_folds(found[0], folds)
 
 
-def open_folds(model: TrainedModel, device: torch.device, mirror: bool) -> list[nnUNetPredictor]:
+def open_folds(model: StoredModel, device: torch.device, mirror: bool) -> list[nnUNetPredictor]:
     """One predictor a fold, with its weights.
 
     Args:
@@ -142,25 +243,40 @@ def open_folds(model: TrainedModel, device: torch.device, mirror: bool) -> list[
     Raises:
         UserError: a file is missing or is not what training writes.
     """
-    dataset_json = read_json(model.folder / "dataset.json")
-    plans = PlansManager(read_json(model.folder / "plans.json"))
-    settings = plans.get_configuration(model.configuration)
+    dataset_json, plans = model.dataset_json(), PlansManager(model.plans())
     predictors = []
     for fold in model.folds:
-        checkpoint = read_checkpoint(model.folder / f"fold_{fold}" / FINAL, torch.device("cpu"))
-        network = nnUNetTrainerMedT.build_network_architecture(
+        weights = model.fold_weights(fold)
+        network = make_network(plans, model.configuration, dataset_json)
+        load_weights(network, weights.tensors, f"fold {fold} of {model.configuration}")
+        axes = weights.mirror_axes if mirror else None
+        predictors.append(
+            make_predictor(network.to(device).eval(), plans, model.configuration, dataset_json, TRAINER, axes, device)
+        )
+    return predictors
+
+
+def make_network(plans: PlansManager, configuration: str, dataset_json: dict[str, Any]) -> nn.Module:
+    """The network of a configuration with its initial weights, set to predict at full resolution alone.
+
+    Raises:
+        UserError: the plan describes a network that cannot be.
+    """
+    try:
+        settings = plans.get_configuration(configuration)
+        return nnUNetTrainerMedT.build_network_architecture(
             plans,
             settings,
             determine_num_input_channels(plans, settings, dataset_json),
             plans.get_label_manager(dataset_json).num_segmentation_heads,
             enable_deep_supervision=False,
         )
-        network.load_state_dict(checkpoint["network_weights"])
-        axes = checkpoint["inference_allowed_mirroring_axes"] if mirror else None
-        predictors.append(
-            make_predictor(network.to(device).eval(), plans, model.configuration, dataset_json, TRAINER, axes, device)
-        )
-    return predictors
+    # Networks answer to arguments that they cannot have with whatever these lead to.
+    except Exception as error:
+        raise UserError(
+            f"The network of configuration {configuration!r} cannot be made from its plan "
+            f"({type(error).__name__}: {error}); restore the plan."
+        ) from error
 
 
 def expected_channels(dataset_json: dict[str, Any]) -> int:

@@ -6,37 +6,37 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import atomic_path, make_folder, read_json, write_json, write_text
+from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
 from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.locks import locked, remove_unfinished
-from medt_pipeline.core.manifest import content_hash, environment
+from medt_pipeline.core.manifest import environment
+from medt_pipeline.core.pixel_size import read_pixel_size
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
 from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
-from medt_pipeline.inference.inputs import SPACING_WITHOUT_UNIT, list_inputs, read_input
+from medt_pipeline.fingerprint.case_facts import measure_image
+from medt_pipeline.fingerprint.shift import RULE, TrainingImages, unlike
+from medt_pipeline.inference.average import Average, average_members, mask_of
+from medt_pipeline.inference.inputs import list_inputs, read_input, require_scale
 from medt_pipeline.inference.models import (
     Ensemble,
-    OpenModel,
-    TrainedModel,
+    StoredModel,
     ensemble_of,
     expected_channels,
     open_ensemble,
 )
 from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
-from medt_pipeline.planning.preprocessing import how_preprocessed, make_preprocessor
-from medt_pipeline.postprocessing.recipe import apply
-from medt_pipeline.training.case_prediction import predict_probabilities
 
 MANIFEST = "medt_prediction.json"
 LOCK = ".medt_predict.lock"
+SHIFT_TABLE = "medt_shift.csv"
+"""Which images are unlike those of the training, beside the masks."""
 
 DrawOverlay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -51,6 +51,7 @@ class PredictionOptions:
             part of it that comes from members that differ; 8-bit, 255 is the largest possible.
         save_probabilities: also write NAME.npz with the class probabilities (classes, 1, H, W), float16.
         draw_overlay: from picture and mask to the picture for overlays/NAME.png; None draws none.
+        training_images: compare each image with them, and write medt_shift.csv; None compares nothing.
         quiet: show no progress.
     """
 
@@ -58,6 +59,7 @@ class PredictionOptions:
     save_probabilities: bool = False
     uncertainty: bool = False
     draw_overlay: DrawOverlay | None = None
+    training_images: TrainingImages | None = None
     quiet: bool = False
 
 
@@ -68,16 +70,19 @@ class PredictionSummary:
     Attributes:
         masks: files written.
         failed: image → why it could not be predicted.
+        unlike: image → in what it is unlike the training images; empty lists for those that are like them, and no
+            entry where nothing was compared.
         seconds: wall time.
     """
 
     masks: list[Path] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unlike: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def predict_images(
-    source: Path, target: Path, model: TrainedModel | Ensemble, device: torch.device, options: PredictionOptions
+    source: Path, target: Path, model: StoredModel | Ensemble, device: torch.device, options: PredictionOptions
 ) -> PredictionSummary:
     """Predict a mask for every image of `source` (a folder or one file) and write it to the folder `target`.
 
@@ -103,105 +108,74 @@ def _predict_all(
     images: Sequence[Path],
     source: Path,
     target: Path,
-    model: TrainedModel | Ensemble,
+    model: StoredModel | Ensemble,
     device: torch.device,
     options: PredictionOptions,
 ) -> PredictionSummary:
     """`predict_images` when no other process writes to `target`."""
     started = time.monotonic()
     ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
-    dataset_json = read_json(ensemble.models[0].folder / "dataset.json")
+    dataset_json = ensemble.models[0].dataset_json()
     members = open_ensemble(ensemble, device, options.mirror)
     channels = expected_channels(dataset_json)
     summary = PredictionSummary()
     expected: dict[str, float] = {}
     for image in progress(images, "Predict", len(images), "image", options.quiet):
         try:
-            mask, expected[image.name] = _predict_image(image, target, members, ensemble.recipe, channels, options)
-            summary.masks.append(mask)
+            picture, planes = read_input(image, channels)
+            require_scale(picture, members[0].normalization, str(image))
+            if options.training_images is not None:
+                facts = measure_image(planes[:, 0], read_pixel_size(image))
+                summary.unlike[image.name] = unlike(facts, options.training_images)
+            mean = average_members(members, planes)
+            mask = mask_of(members, ensemble.recipe, mean)
+            summary.masks.append(_write_image(stem_of(image), picture, mean, mask, target, ensemble.recipe, options))
+            expected[image.name] = expected_dice(mean.probabilities[:, 0], mask)
         except UserError as error:
             summary.failed[image.name] = str(error)
     summary.seconds = time.monotonic() - started
+    if options.training_images is not None:
+        _write_shift(target, summary.unlike)
     _write_quality(target, ensemble.recipe.quality if ensemble.recipe else None, expected)
     _write_records(source, target, ensemble, dataset_json, device, options, summary)
     return summary
 
 
-@dataclass(frozen=True)
-class Average:
-    """What the members of an ensemble say of an image.
-
-    Attributes:
-        probabilities: their weighted mean, (classes, 1, H, W).
-        mean_entropy: the weighted mean of their own entropies, (1, H, W).
-    """
-
-    probabilities: np.ndarray
-    mean_entropy: np.ndarray
-
-
-def average_members(members: Sequence[OpenModel], planes: np.ndarray) -> Average:
-    """Weighted mean over models, and over the folds of each, for one image (channels, 1, H, W).
-
-    Averaging probabilities is what `nnUNetv2_ensemble` does between models; `nnUNetv2_predict` averages the logits of
-    folds instead, so masks of several folds may differ where the folds disagree. One network's probabilities are in
-    memory at a time; models that preprocess alike share the result.
-    """
-    preprocessed: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
-    total, entropies = np.float32(0), np.float32(0)
-    for member in members:
-        first = member.predictors[0]
-        key = content_hash(how_preprocessed(first.configuration_manager))
-        if key not in preprocessed:
-            preprocessed[key] = _preprocess(first, planes)
-        data, properties = preprocessed[key]
-        weight = np.float32(member.weight / len(member.predictors))
-        for predictor in member.predictors:
-            _, probabilities = predict_probabilities(predictor, data, dict(properties))
-            total = total + weight * probabilities.astype(np.float32)
-            entropies = entropies + weight * entropy(probabilities)
-    return Average(np.asarray(total), np.asarray(entropies))
-
-
-def _preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    settings = predictor.configuration_manager
-    data, _, properties = make_preprocessor(settings).run_case_npy(
-        planes, None, {"spacing": SPACING_WITHOUT_UNIT}, predictor.plans_manager, settings, predictor.dataset_json
-    )
-    return data, properties
-
-
-def _predict_image(
-    image: Path,
+def _write_image(
+    name: str,
+    picture: np.ndarray,
+    mean: Average,
+    mask: np.ndarray,
     target: Path,
-    members: Sequence[OpenModel],
     recipe: Recipe | None,
-    channels: int,
     options: PredictionOptions,
-) -> tuple[Path, float]:
-    """Write what is asked for of one image; returns the mask's file and the Dice that its probabilities expect."""
-    picture, planes = read_input(image, channels)
-    mean = average_members(members, planes)
-    labels = members[0].predictors[0].label_manager.convert_probabilities_to_segmentation(mean.probabilities)[0]
-    if recipe is not None:
-        labels = apply(recipe.postprocessing, labels, mean.probabilities[:, 0])
-        if recipe.postprocessing.splitting:
-            objects = objects_of(recipe.postprocessing, labels, len(mean.probabilities))
-            write_png(make_folder(target / "instances") / f"{stem_of(image)}.png", objects)
-    mask = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+) -> Path:
+    """Write what is asked for of one image; returns the mask's file, which is written last."""
+    if recipe is not None and recipe.postprocessing.splitting:
+        objects = objects_of(recipe.postprocessing, mask, len(mean.probabilities))
+        write_png(make_folder(target / "instances") / f"{name}.png", objects)
     if options.save_probabilities:
-        with atomic_path(target / f"{stem_of(image)}.npz") as temporary:
+        with atomic_path(target / f"{name}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
     if options.uncertainty:
         of_mean = entropy(mean.probabilities)
         maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
-        for name, shares in maps.items():
-            write_png(make_folder(target / name) / f"{stem_of(image)}.png", as_picture(shares[0]))
+        for kind, shares in maps.items():
+            write_png(make_folder(target / kind) / f"{name}.png", as_picture(shares[0]))
     if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{stem_of(image)}.png", options.draw_overlay(picture, mask))
-    file = target / f"{stem_of(image)}.png"
+        write_png(make_folder(target / "overlays") / f"{name}.png", options.draw_overlay(picture, mask))
+    file = target / f"{name}.png"
     write_png(file, mask)
-    return file, expected_dice(mean.probabilities[:, 0], labels)
+    return file
+
+
+def _write_shift(target: Path, found: Mapping[str, list[str]]) -> None:
+    """Write which images are unlike those of the training and in what, these first."""
+    rows = sorted(
+        ((name, len(phrases), "; ".join(phrases)) for name, phrases in found.items()), key=lambda row: -row[1]
+    )
+    frame = pd.DataFrame(rows, columns=["image", "facts_unlike", "what"])
+    write_text(target / SHIFT_TABLE, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str, float]) -> None:
@@ -231,6 +205,7 @@ def _write_records(
             **environment(),
             "images": str(source.resolve()),
             "data_set": ensemble.models[0].dataset_name,
+            "model_file_sha256": ensemble.file_checksum,
             "models": [
                 {"configuration": model.configuration, "folds": list(model.folds), "weight": weight}
                 for model, weight in zip(ensemble.models, ensemble.weights, strict=True)
@@ -240,6 +215,7 @@ def _write_records(
             "device": str(device),
             "seconds": round(summary.seconds, 1),
             "predicted": len(summary.masks),
+            **({"shift_rule": RULE, "unlike_training": summary.unlike} if options.training_images else {}),
             "failed": summary.failed,
         },
     )

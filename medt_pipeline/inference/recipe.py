@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Member:
 
     model: str
     configuration: str
-    folds: tuple[int, ...]
+    folds: tuple[int | Literal["all"], ...]
     weight: float
 
 
@@ -81,19 +81,42 @@ def read_recipe(folder: Path) -> Recipe:
         UserError: it is missing, of a newer format, or not what medt_find_best writes.
     """
     file = folder / RECIPE_FILE
-    content = read_json(file)
-    again = "run medt_find_best again"
+    return recipe_of(read_json(file), str(file), "run medt_find_best again")
+
+
+def recipe_of(content: Any, source: str, advice: str) -> Recipe:
+    """Check and read the content of an inference.json, from anywhere.
+
+    Args:
+        content: parsed JSON.
+        source: its name for messages.
+        advice: what to do where it cannot be used.
+
+    Raises:
+        UserError: it is of a newer format, or not what `Recipe.to_json` writes.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{file} is not a recipe of format {FORMAT}; {again}.")
+        raise UserError(f"{source} is not a recipe of format {FORMAT}; {advice}.")
     try:
         members = tuple(
-            Member(str(one["model"]), str(one["configuration"]), tuple(map(int, one["folds"])), float(one["weight"]))
+            Member(str(one["model"]), str(one["configuration"]), tuple(map(_fold, one["folds"])), float(one["weight"]))
             for one in content["members"]
         )
-        quality = Quality(**content["quality"]) if content["quality"] is not None else None
-        postprocessing = read_postprocessing(content["postprocessing"], str(file))
+        quality = _quality(content["quality"]) if content["quality"] is not None else None
+        postprocessing = read_postprocessing(content["postprocessing"], source)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file} is not a recipe ({type(error).__name__}: {error}); {again}.") from None
+        raise UserError(f"{source} is not a recipe ({type(error).__name__}: {error}); {advice}.") from None
     if not members or any(Path(one.model).name != one.model or one.model.startswith(".") for one in members):
-        raise UserError(f"{file} names no model, or one outside of its folder; {again}.")
+        raise UserError(f"{source} names no model, or one outside of its folder; {advice}.")
     return Recipe(members, postprocessing, quality)
+
+
+def _fold(value: Any) -> int | Literal["all"]:
+    return "all" if value == "all" else int(value)
+
+
+def _quality(content: dict[str, Any]) -> Quality:
+    wrong = [name for name, value in content.items() if isinstance(value, bool) or not isinstance(value, (int, float))]
+    if wrong:
+        raise ValueError(f"{wrong[0]} must be a number")
+    return Quality(**content)

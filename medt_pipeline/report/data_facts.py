@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
-from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, Fingerprint, read_fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import FINGERPRINT_FILE, Fingerprint
 from medt_pipeline.fingerprint.summary import Summary
 
 CONVERSION_FILE = "medt_conversion.json"
@@ -69,14 +68,6 @@ def describe_data(raw: Path, fingerprint: Fingerprint | None, dataset_json: Mapp
         notes = [*notes[:MOST_LISTED], f"and {len(notes) - MOST_LISTED} more"]
     title = str(dataset_json.get("name") or raw.name.partition("_")[2])
     return DataFacts(title, tuple(lines), tuple(_class_lines(summary)), tuple(notes))
-
-
-def known_fingerprint(preprocessed: Path) -> Fingerprint | None:
-    """The fingerprint in `preprocessed`; None where it is missing or another version wrote it."""
-    try:
-        return read_fingerprint(preprocessed)
-    except UserError:
-        return None
 
 
 def _of_source(dataset_json: Mapping[str, Any], conversion: Mapping[str, Any]) -> list[tuple[str, str]]:

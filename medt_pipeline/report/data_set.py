@@ -16,13 +16,13 @@ from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.evaluation.labels import make_labels
-from medt_pipeline.fingerprint.medt_fingerprint import Fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import Fingerprint, known_fingerprint
 from medt_pipeline.inference.find_best import OUT_OF_FOLD
 from medt_pipeline.inference.recipe import QUALITY_TABLE
 from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.planning.run import SPLITS_FILE
 from medt_pipeline.report.cases import Case, ScoreFile, in_order, read_quality, read_scores
-from medt_pipeline.report.data_facts import describe_data, known_fingerprint
+from medt_pipeline.report.data_facts import describe_data
 from medt_pipeline.report.data_set_parts import curve_part, ranking_part, runs_part, score_part, tiles
 from medt_pipeline.report.folds import TrainedFold, choose_configuration, find_folds
 from medt_pipeline.report.formats import entries

@@ -166,7 +166,7 @@ def open_slide_model(ensemble: Ensemble, device: torch.device, mirror: bool) -> 
     Raises:
         UserError: as for `open_ensemble`; the labels are regions, or the images have other than 1 or 3 channels.
     """
-    dataset_json = read_json(ensemble.models[0].folder / "dataset.json")
+    dataset_json = ensemble.models[0].dataset_json()
     labels = make_labels(dataset_json["labels"], f"The model of {ensemble.name}").foreground
     if max(labels.values()) > np.iinfo(np.uint8).max:
         raise UserError(f"{ensemble.name} has labels above 255, which a slide's label image does not hold.")

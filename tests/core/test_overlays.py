@@ -8,6 +8,7 @@ from medt_pipeline.core.overlays import (
     draw_overlay,
     enlargement,
     line_width,
+    smaller_rgb8,
     to_rgb8,
 )
 
@@ -136,3 +137,13 @@ def test_shapes_must_fit():
         draw_overlay(GRAY, DISC.T)
     with pytest.raises(ValueError, match=r"\(300, 330\).*\(3, 3\)"):
         draw_overlay(GRAY, DISC, np.zeros((3, 3), int))
+
+
+def test_a_preview_is_reduced_and_never_enlarged():
+    wide = np.zeros((100, 300), np.uint16)
+    wide[:, 150:] = 4095
+    small = smaller_rgb8(wide, 60)
+    assert (small.shape, small.dtype) == ((20, 60, 3), np.uint8)
+    assert small[10, 5].tolist() == [0, 0, 0]
+    assert small[10, 55].tolist() == [255, 255, 255]
+    assert np.array_equal(smaller_rgb8(GRAY, 400), to_rgb8(GRAY))

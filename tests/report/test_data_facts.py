@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from medt_pipeline.core.files import read_json
-from medt_pipeline.report.data_facts import describe_data, known_fingerprint
+from medt_pipeline.fingerprint.medt_fingerprint import known_fingerprint
+from medt_pipeline.report.data_facts import describe_data
 from tests.conftest import DATASET_NAME, Drawn
 
 
