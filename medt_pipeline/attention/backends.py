@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -94,6 +95,20 @@ def axial_attention(
     if not torch.compiler.is_compiling():
         _announce(chosen.name, tuple(passed_over.items()))
     return chosen.attention(qkv, relative, scales, d_k, joined)
+
+
+@contextmanager
+def forced_backend(name: str) -> Iterator[None]:
+    """Force one backend for all networks of the process, as the environment variable does, and undo it afterwards."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 @functools.cache

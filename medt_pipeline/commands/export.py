@@ -26,12 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser(
         "Write a trained model as one file with which medt_predict -m works on any machine. It takes the recipe of\n"
         "medt_find_best or, where there is none, all trained folds of the configuration 2d. No name of a case or\n"
-        "patient goes into it. --nnunet unpacks a model, or such a file, for stock nnU-Net.",
+        "patient goes into it. --nnunet and --onnx write a model, or such a file, for stock nnU-Net and for ONNX.",
         "medt_export 101 -o glands.medt --licence 'CC BY 4.0'",
     )
     parser.add_argument("source", metavar="ID|FILE", help="id of a data set with a trained fold, or a model file")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="model file to write, ending in .medt")
     parser.add_argument("--nnunet", type=Path, metavar="DIR", help="new folder for a model of stock nnU-Net")
+    parser.add_argument("--onnx", type=Path, metavar="DIR", help="new folder for ONNX graphs, with model.json")
+    parser.add_argument("--no-mirroring", action="store_true", help="no mirror images in the graphs: up to 4 × faster")
     parser.add_argument("-c", "--configuration", metavar="NAME", help="this configuration instead of the recipe")
     parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="default: all trained folds")
     parser.add_argument("--licence", metavar="TEXT|FILE", help="terms of use, or a text file that holds them")
@@ -58,12 +60,19 @@ def _export(options: argparse.Namespace) -> int:
     if options.nnunet is not None:
         for folder in write_nnunet_folder(ensemble, options.nnunet):
             print(f"Model folder of nnU-Net: {folder}")
+    if options.onnx is not None:
+        from medt_pipeline.inference.onnx_export import export_onnx
+
+        for file in export_onnx(ensemble, options.onnx, not options.no_mirroring):
+            print(f"Graph: {file}; what is to be done before and after: {file.with_name('model.json')}")
     return SUCCESS
 
 
 def _refuse_contradictions(options: argparse.Namespace, from_file: bool) -> None:
-    if options.output is None and options.nnunet is None:
-        raise UserError("There is nothing to write; name a model file with -o or a folder with --nnunet.")
+    if options.output is None and options.nnunet is None and options.onnx is None:
+        raise UserError("There is nothing to write; name a model file with -o or a folder with --nnunet or --onnx.")
+    if options.no_mirroring and options.onnx is None:
+        raise UserError("--no-mirroring is for the graphs of --onnx; leave it out.")
     if from_file and options.output is not None:
         raise UserError(f"{options.source} is a model file already; copy it, or unpack it with --nnunet.")
     if from_file and (options.configuration or options.folds):

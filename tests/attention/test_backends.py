@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medt_pipeline.attention import axial_attention, choose_backend, optional_packages, triton_gpu
+from medt_pipeline.attention import axial_attention, choose_backend, forced_backend, optional_packages, triton_gpu
 from medt_pipeline.attention.backends import BACKENDS, VARIABLE, _announce
 from medt_pipeline.attention.memory_order import dense_strides, empty_result
 from tests.attention.conftest import (
@@ -364,3 +364,15 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(numba_kernels, "njit", without_cache)
     assert numba_kernels.cached(lambda x: x + 1)(1) == 2
+
+
+def test_a_backend_is_forced_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    qkv = torch.zeros(1, 1, 1, 6, 4)
+    first = choose_backend(qkv)[0].name
+    with forced_backend("reference"):
+        assert choose_backend(qkv)[0].name == "reference"
+    assert choose_backend(qkv)[0].name == first
+    monkeypatch.setenv("MEDT_ATTENTION_BACKEND", "reference")
+    with pytest.raises(RuntimeError), forced_backend("numba"):
+        raise RuntimeError
+    assert choose_backend(qkv)[0].name == "reference"
