@@ -58,8 +58,10 @@ def test_probabilities_and_masks_are_those_of_medt_predict(exported: Path, ensem
     members = open_ensemble(ensemble, CPU, mirror=True)
     for image, probabilities in zip(images, found, strict=True):
         mean = average_members(members, image.transpose(2, 0, 1)[:, None].astype(np.float32)).probabilities[:, 0]
-        # medt_predict keeps logits in half precision; the graph does not
-        assert np.abs(probabilities - mean).max() < 2e-3
+        # nnU-Net adds weighed logits up in half precision, in which the weights of the border are few digits long.
+        difference = np.abs(probabilities - mean)
+        assert difference[:, 8:-8, 8:-8].max() < 2e-3
+        assert difference.max() < 2e-2
         sure = np.abs(mean[0] - mean[1]) > 4e-3
         assert sure.mean() > 0.9
         assert np.array_equal(probabilities.argmax(0)[sure], mean.argmax(0)[sure])
