@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -23,13 +26,49 @@ def interrupt_on_termination() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handled(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
-    """Have `handler` called for `signals`; elsewhere than in the main thread, where none can be caught, do nothing."""
-    before: dict[signal.Signals, signal.Handlers | int | Handler | None] = {}
+    """Have `handler` called for `signals`; elsewhere than in the main thread, where none can be caught, do nothing.
+
+    Processes that are forked meanwhile do with the signals what was done before: see `_stand_aside`.
+    """
+    before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):
         for one in signals:
             before[one] = signal.signal(one, handler)
+            _original.setdefault(one, before[one])
     try:
         yield
     finally:
         for one, earlier in before.items():
             signal.signal(one, earlier)
+            if _original.get(one) is earlier:
+                del _original[one]
+
+
+_original: dict[signal.Signals, Any] = {}
+"""What was done with the signals that are handled, before the first of nested handlers."""
+_aside: dict[signal.Signals, Any] = {}
+
+
+def _stand_aside() -> None:
+    """Before a fork: take the handlers away, and give them back in the parent alone.
+
+    A child that is terminated before Python has found its feet in it forgets a signal that has a handler in Python, and
+    whoever waits for its end, as a pool of nnU-Net does, waits forever.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for one, original in _original.items():
+            _aside[one] = signal.signal(one, original)
+
+
+def _come_back() -> None:
+    for one in list(_aside):
+        signal.signal(one, _aside.pop(one))
+
+
+def _forget() -> None:
+    _aside.clear()
+    _original.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_stand_aside, after_in_parent=_come_back, after_in_child=_forget)

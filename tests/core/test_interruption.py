@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -31,3 +32,19 @@ def test_elsewhere_than_in_the_main_thread_nothing_happens() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result() == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_process_dies_of_a_request_to_end_and_the_parent_still_catches_it() -> None:
+    """A pool that ends its workers at once waited forever for one that had just begun."""
+    with interrupt_on_termination(), interrupt_on_termination():
+        handler = signal.getsignal(signal.SIGTERM)
+        for _ in range(20):
+            with multiprocessing.get_context("fork").Pool(2):
+                pass
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
