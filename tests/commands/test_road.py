@@ -142,7 +142,7 @@ def run_with(error: BaseException, *extra: str) -> int:
 
 def test_full_disk_and_missing_rights_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_with(OSError(errno.ENOSPC, "No space left on device", "/somewhere/mask.png")) == 2
-    assert "The disk is full (/somewhere/mask.png)" in capsys.readouterr().err
+    assert "The disk, or your share of it, is full (/somewhere/mask.png)" in capsys.readouterr().err
     assert run_with(PermissionError(errno.EACCES, "Permission denied", "/root")) == 2
     assert "not permitted (/root)" in capsys.readouterr().err
 

@@ -95,7 +95,7 @@ def test_broken_and_missing_probabilities_are_named(pretended: Drawn) -> None:
     file.write_bytes(b"broken")
     with pytest.raises(UserError, match=f"{file.name} cannot be read .* run medt_train … cv again"):
         find_best(DATASET_ID, workspace, quiet=True)
-    for model in (workspace.results / DATASET_NAME).iterdir():
+    for model in (workspace.results / DATASET_NAME).glob("nnUNetTrainer*"):
         shutil.rmtree(model / "fold_1")
     with pytest.raises(
         UserError, match="No configuration of .* has all 5 folds .*2d lacks fold 1.* run medt_train 901 cv"

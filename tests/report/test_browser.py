@@ -192,6 +192,8 @@ def test_classes_are_switched_one_by_one(opened: Open, two_classes: Path) -> Non
 
 
 def test_cases_are_chosen_and_stepped_through_by_keyboard(opened: Open, report: Path) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
     driver = opened(report)
     names = column(driver, "Case")
     assert shown(driver) == ""
@@ -200,7 +202,8 @@ def test_cases_are_chosen_and_stepped_through_by_keyboard(opened: Open, report: 
     driver.execute_script("arguments[0].focus()", link)
     press(driver, "\ue007")
     assert shown(driver) == names[1]
-    assert link.get_attribute("aria-current") == "true"
+    # The page marks the link when the browser gets round to telling it of the new address.
+    WebDriverWait(driver, 10).until(lambda _: link.get_attribute("aria-current") == "true")
     press(driver, "\ue014")  # right
     press(driver, "\ue014")
     assert shown(driver) == names[3]

@@ -78,4 +78,4 @@ def stand_in(
         mirror_axes,
         torch.device("cpu"),
     )
-    return SlideModel((OpenModel((predictor,), 1.0),), names, 3, recipe or PostProcessing(), microns)
+    return SlideModel((OpenModel((predictor,), 1.0, "2d"),), names, 3, recipe or PostProcessing(), microns)

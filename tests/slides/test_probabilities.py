@@ -86,7 +86,7 @@ def test_blocks_of_any_size_give_the_same() -> None:
 
 def test_models_with_other_spacings_and_patches_are_averaged_by_their_weights() -> None:
     first, second = stand_in((48, 32), 1.0, convolutions(3)), stand_in((32, 64), 2.2, convolutions(4))
-    members = (replace(first.members[0], weight=0.25), OpenModel(second.members[0].predictors * 2, 0.75))
+    members = (replace(first.members[0], weight=0.25), OpenModel(second.members[0].predictors * 2, 0.75, "2d"))
     both = replace(first, members=members)
     networks = lay_out(members, SIZE, no_sample)
     assert [one.weight for one in networks] == [0.25, 0.375, 0.375]
