@@ -37,7 +37,7 @@ def checkpoints(drawn: Drawn) -> int:
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_the_table_of_an_undisturbed_run(planned: Drawn, tmp_path: Path) -> None:
     small = planned.copy(tmp_path / "killed", "results")
-    shorten(small, epochs=12, gates_fixed_epochs=0)
+    shorten(small, epochs=36, gates_fixed_epochs=0)
     splits = small.preprocessed / "splits_final.json"
     splits.write_text(json.dumps(json.loads(splits.read_text())[:2]))
     whole = small.copy(tmp_path / "whole")
