@@ -81,7 +81,9 @@ def kill(name: str, times: int, rng: random.Random, folder: Path) -> Tally:
     stage, base = STAGES[name], folder / "base"
     base.mkdir()
     made_ready(name, base)
-    before = snapshot(base, stage.inputs)
+    # Of a copy: in the files of what ran before stands the path of `base`, wherever they are copied.
+    before = snapshot(copied(base, folder / "killed"), stage.inputs)
+    shutil.rmtree(folder / "killed")
     expected, seconds = _undisturbed(stage, base, folder)
     tally = Tally()
     while sum(tally.injected.values()) < times:
