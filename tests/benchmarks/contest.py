@@ -207,7 +207,7 @@ class Contest:
             "steps": self._steps(preprocessed, configuration, manifest["epochs_trained"]),
             "machine": f"{platform.machine()}, torch {torch.__version__.split('+')[0]}",
             "train_images": len(read_json(preprocessed / SPLITS_FILE)[run.fold]["train"]),
-            "curve": shortened(pd.read_csv(result.folder / "progress.csv")["pseudo_dice_moving_average"]),
+            "curve": shortened(_curve(result.folder / "progress.csv")),
             "images": image_scores(result.scores or {}, groups),
         }
         RESULTS.mkdir(exist_ok=True)
@@ -248,6 +248,11 @@ class Contest:
     @staticmethod
     def _steps(preprocessed: Path, configuration: str, epochs: int) -> int:
         return epochs * _iterations(preprocessed, configuration)
+
+
+def _curve(file: Path) -> list[float]:
+    """Moving average of the pseudo Dice by epoch; empty where the budget ended within the first."""
+    return pd.read_csv(file)["pseudo_dice_moving_average"].tolist() if file.exists() else []
 
 
 def _iterations(preprocessed: Path, configuration: str) -> int:

@@ -88,7 +88,7 @@ def _counts_images(one: Result) -> bool:
 def _learning_curves(by_variant: Sequence[tuple[str, Sequence[Result]]]) -> Chart:
     def draw(axes: Axes) -> None:
         for index, (variant, runs) in enumerate(by_variant):
-            for run in (one for one in runs if "curve" in one):
+            for run in (one for one in runs if one.get("curve")):
                 steps = np.linspace(0, run["steps"], len(run["curve"]) + 1)[1:]
                 axes.plot(steps, run["curve"], color=LINES[index % len(LINES)], lw=1.2, alpha=0.8)
             axes.plot([], [], color=LINES[index % len(LINES)], label=variant)
