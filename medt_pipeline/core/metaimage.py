@@ -148,7 +148,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         content = file.read(MOST_HEADER_BYTES)
     fields: dict[str, str] = {}
     position = 0
-    for line in content.splitlines(keepends=True) if content else []:
+    for line in content.splitlines(keepends=True):
         position += len(line)
         key, _, value = (part.strip() for part in line.decode("latin-1").partition("="))
         fields.setdefault(key.lower(), value)

@@ -138,13 +138,15 @@ def cross_validate(
         left = {task.name: task for task in tasks if not is_scored(task.folder, with_probabilities=True)}
         wanted = [FoldTask(dataset_id, one.fold, workspace, one.configuration, options) for one in left.values()]
         at_once = jobs if jobs > 1 else None
-        train_on_ray(parse_cluster(on), wanted, device, at_once, lambda done: tell(left[done.name]))
+        _require_none(
+            train_on_ray(parse_cluster(on), wanted, device, at_once, lambda done: tell(left[done.name])), tasks
+        )
     elif jobs == 1:
         for task in tasks:
             train_fold(dataset_id, task.fold, workspace, device, task.configuration, options, "continue")
             tell(task)
     else:
-        _Processes(dataset_id, workspace, device, options, jobs).run(tasks, tell)
+        _require_none(_Processes(dataset_id, workspace, device, options, jobs).run(tasks, tell), tasks)
     return _written(workspace.results / name, tuple(_score(task) for task in tasks))
 
 
@@ -156,6 +158,11 @@ def _count_folds(workspace: Workspace, name: str, dataset_id: int) -> int:
     if not count:
         raise UserError(f"{name} has no folds: too few groups; `medt_train {dataset_id} all` trains on all cases.")
     return count
+
+
+def _require_none(failed: Sequence[str], tasks: Sequence[_Task]) -> None:
+    if failed:
+        raise UserError(f"{len(failed)} of {len(tasks)} folds failed:\n  - " + "\n  - ".join(failed))
 
 
 class _Processes:
@@ -170,12 +177,8 @@ class _Processes:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def run(self, tasks: Sequence[_Task], tell: Callable[[_Task], None]) -> None:
-        """Train all; a fold that fails does not stop the others.
-
-        Raises:
-            UserError: folds failed; all are named with their reasons.
-        """
+    def run(self, tasks: Sequence[_Task], tell: Callable[[_Task], None]) -> list[str]:
+        """Train all; a fold that fails does not stop the others. Returns the reasons of those that failed."""
         failed = []
         with interrupt_on_termination(), ThreadPoolExecutor(self.jobs) as pool:
             slots = list(range(self.jobs))
@@ -190,8 +193,7 @@ class _Processes:
             except KeyboardInterrupt:
                 self._stop(futures)
                 raise
-        if failed:
-            raise UserError(f"{len(failed)} of {len(tasks)} folds failed:\n  - " + "\n  - ".join(failed))
+        return failed
 
     def _train(self, task: _Task, slots: list[int]) -> str | None:
         """Train one fold; returns the last line that it said where it failed."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.memory_model import PROCESS_BYTES, estimate_planned_memory
+from medt_pipeline.planning.planner import PLANS_NAME
 from medt_pipeline.training.device import device_kind
 from medt_pipeline.training.run import TrainingOptions, train_fold
 
@@ -71,7 +73,7 @@ def train_on_ray(
     device: torch.device,
     at_once: int | None,
     tell: Callable[[FoldTask], None],
-) -> None:
+) -> list[str]:
     """Train all tasks on a cluster, each in a process of its own; a lost process is begun again elsewhere.
 
     Every machine must see the workspace under the same path and have this package.
@@ -83,12 +85,17 @@ def train_on_ray(
         at_once: trainings at once on CPUs; None: one a machine.
         tell: is told each task that is done.
 
+    Returns:
+        The reasons of tasks that failed, with their names.
+
     Raises:
-        UserError: Ray is missing or the cluster does not answer, no machine has what a task needs, or tasks failed.
+        UserError: Ray is missing or the cluster does not answer, or no machine has what a task needs.
         KeyboardInterrupt: interrupted; the trainings save themselves.
     """
     with _connected(address) as ray:
-        needs = {task.configuration: _needs(task, device, ray.nodes(), at_once) for task in tasks}
+        # One task stands for its configuration: the estimate of its memory takes seconds.
+        one_each = {task.configuration: task for task in tasks}
+        needs = {name: _needs(task, device, ray.nodes(), at_once) for name, task in one_each.items()}
         train = ray.remote(max_retries=RETRIES, max_calls=1)(_train)
         running = {}
         for task in tasks:
@@ -101,9 +108,7 @@ def train_on_ray(
                 runtime_env={"env_vars": _variables(task, need)},
             )
             running[options.remote(task, device.type)] = task
-        failed = _wait(ray, running, tell)
-    if failed:
-        raise UserError(f"{len(failed)} of {len(tasks)} folds failed:\n  - " + "\n  - ".join(failed))
+        return _wait(ray, running, tell)
 
 
 def _variables(task: FoldTask, need: Needs) -> dict[str, str]:
@@ -192,9 +197,7 @@ def _memory(task: FoldTask, device: torch.device) -> int:
     if device.type == "cuda":
         return PROCESS_BYTES["cpu"]
     preprocessed = task.workspace.preprocessed / task.workspace.dataset_name(task.dataset_id)
-    plans, dataset_json = read_json(preprocessed / "MedTPlans.json"), read_json(preprocessed / "dataset.json")
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
+    plans, dataset_json = read_json(preprocessed / f"{PLANS_NAME}.json"), read_json(preprocessed / "dataset.json")
     settings = PlansManager(plans).get_configuration(task.configuration).configuration
     height, width = settings["patch_size"]
     needed = estimate_planned_memory(

@@ -49,7 +49,7 @@ def seeds_of(form: Format, folder: Path) -> list[bytes]:
 
 
 def broken(form: Format, seeds: Sequence[bytes], number: int, folder: Path) -> Path:
-    """Write the broken file `number`, always the same."""
+    """Write the broken file `number`, the same for the same seeds."""
     path = folder / (f"broken{form.ending}" if form.ending.startswith(".") else form.ending)
     path.write_bytes(mutated(seeds, random.Random(number)))
     return path
