@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
+from medt_pipeline.attention.all_processes import process_count
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.interruption import handled, interrupt_on_termination
 
@@ -37,9 +38,8 @@ class Group:
     """
 
     def __init__(self) -> None:
-        together = distributed.is_available() and distributed.is_initialized()
-        self.rank = distributed.get_rank() if together else 0
-        self.size = distributed.get_world_size() if together else 1
+        self.size = process_count()
+        self.rank = distributed.get_rank() if self.size > 1 else 0
         self._stop = False
         self._now = time.monotonic()
 
