@@ -259,8 +259,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
         """The planned optimizer over all parameters, the gates included, and the clock's learning rate."""
         make = OPTIMIZERS[self.schedule.optimizer]
-        # All weights in one pass: torch has that for these devices.
-        fused = self.device.type in ("cpu", "cuda")
+        # All weights in one pass, which torch has for these devices; its SGD then fails where gates are freed later.
+        fused = self.device.type in ("cpu", "cuda") and self.schedule.optimizer != "SGD"
         rates = {"lr": self.initial_lr, "weight_decay": self.weight_decay}
         optimizer = make(self.network.parameters(), **rates, fused=fused)
         falls = self.schedule.learning_rate_schedule == "poly"
