@@ -1,8 +1,8 @@
 """Whether, and over how many frames, to average probabilities: decided on labelled clips, or not at all.
 
-The rule is that of post-processing (`evaluation.postprocessing_learning`): a window is good if the paired bootstrap over
-patients puts the lower bound of its mean gain in Dice above 0, at an error of 2.5 % divided by the number of windows; of
-the good ones that of the largest gain is taken. Fewer than five patients decide nothing.
+The rule is that of post-processing (`evaluation.postprocessing_learning`): a window is good if the paired bootstrap
+over patients puts the lower bound of its mean gain in Dice above 0, at an error of 2.5 % divided by the number of
+windows; of the good ones that of the largest gain is taken. Fewer than five patients decide nothing.
 """
 
 from __future__ import annotations
@@ -83,6 +83,6 @@ def _mean_dice(
     for one, reference in zip(smooth_frames(frames, window), references, strict=True):
         labels = model.labels_of(one.mean)
         for label in model.names:
-            value = dice(count_pixels(reference == label, labels == label))
+            value = dice(count_pixels(reference, labels, label))
             found.append(1.0 if np.isnan(value) else value)
     return float(np.mean(found))
