@@ -91,12 +91,14 @@ def _size(text: str) -> float:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from medt_pipeline.core.clips import list_clips
+    from medt_pipeline.core.clips import list_clips, open_clip
     from medt_pipeline.core.slides import list_slides
 
     # before anything slow is loaded
     slides, clips = list_slides(options.input), list_clips(options.input)
     with_images = _wants_images(slides, clips, options)
+    if clips and options.input.is_file():
+        open_clip(options.input)
     ensemble, training_images = _of_file(options) if options.model else _of_workspace(options)
     if options.warn_shift and training_images is None:
         raise UserError("--warn-shift needs the facts of the training images, which are not known here; leave it out.")

@@ -11,7 +11,7 @@ import tifffile
 
 from medt_pipeline.commands import predict
 from medt_pipeline.core.images import read_image, read_mask, write_png
-from tests.clips.drawn_clips import DICOM_FORMS, draw_video, ellipses
+from tests.clips.drawn_clips import DICOM_FORMS, draw_video, ellipses, facts
 from tests.conftest import Drawn
 from tests.drawn_dicom import coloured, draw_clip
 
@@ -68,6 +68,29 @@ def test_a_packed_model_and_one_clip(model_file: Path, tmp_path: Path, capsys: p
     assert "are for pictures; leave them out for clips" in capsys.readouterr().err
     assert _run(tmp_path / "a.mp4", tmp_path / "out", "-m", str(model_file), "--smooth-frames", "99") == 2
     assert "at most 31 frames" in capsys.readouterr().err
+
+
+HOSTILE = {
+    "cut off": (facts(3), 0.6, "it is cut off"),
+    "no frames": ({"NumberOfFrames": 0}, 1.0, "number of frames that is not between 1 and 20000"),
+    "more frames than bytes": ({"NumberOfFrames": 2_000_000_000}, 1.0, "number of frames that is not between"),
+    "huge": ({"Rows": 65535, "Columns": 65535}, 1.0, "frames of 65535×65535 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_dicom_is_refused_with_one_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elements, share, sentence = HOSTILE[name]
+    draw_clip(tmp_path / "a.dcm", ellipses(3), **elements)
+    content = (tmp_path / "a.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(content[: int(share * len(content))])
+    assert _run(tmp_path / "a.dcm", tmp_path / "out") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert sentence in lines[0]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("window", ["2", "0", "-1", "on", "1.5"])
