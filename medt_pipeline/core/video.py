@@ -19,6 +19,9 @@ MOST_PIXELS = 2**25
 MOST_FRAMES = 216_000
 """Frames of one file: two hours at 30 frames a second."""
 
+OLDEST_PYAV = (17, 1)
+"""Older ones end the process on MPEG files that are opened with options."""
+
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,asf,mpeg,mpegvideo"
 """What a file may be: play lists and the like, which name other files and hosts, are not among them."""
 _LIMITS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none", "max_pixels": str(MOST_PIXELS)}
@@ -60,12 +63,17 @@ def import_pyav(what: str) -> Any:
     """PyAV; `what` needs it, for the message.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, or too old.
     """
     try:
         import av  # optional, and takes 0.2 s to load
     except ImportError:
         raise UserError(f"{what} takes PyAV, which is not installed: pip install medt_pipeline[video].") from None
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < OLDEST_PYAV:
+        raise UserError(
+            f"{what} takes a newer PyAV than {av.__version__}, which ends the process on some files: "
+            "pip install --upgrade medt_pipeline[video]."
+        )
     return av
 
 

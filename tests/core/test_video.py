@@ -124,3 +124,9 @@ def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"a\.mp4 takes PyAV.*pip install medt_pipeline\[video\]"):
         read_video(tmp_path / "a.mp4")
+
+
+def test_a_pyav_that_ends_the_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("av.__version__", "16.1.0")
+    with pytest.raises(UserError, match=r"newer PyAV than 16\.1\.0"):
+        read_video(tmp_path / "a.mp4")
