@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+import pytest
 from pydicom import Dataset, uid
 from pydicom.uid import UID
 
@@ -82,6 +82,7 @@ def draw_video(
     Args:
         options: of the container.
     """
+    av = pytest.importorskip("av", reason="PyAV wants Python 3.11")
     colours = drawn if drawn.ndim == 4 else np.repeat(drawn[..., None], 3, axis=-1)
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=Fraction(rate))
@@ -97,5 +98,6 @@ def draw_video(
 
 def read_video(path: Path) -> np.ndarray:
     """(frames, H, W, 3) RGB by PyAV alone."""
+    av = pytest.importorskip("av", reason="PyAV wants Python 3.11")
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])

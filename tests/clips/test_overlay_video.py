@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -12,6 +11,8 @@ from medt_pipeline.clips import overlay_video as module
 from medt_pipeline.clips.overlay_video import ENCODERS, overlay_video
 from medt_pipeline.core.errors import UserError
 from tests.clips.drawn_clips import read_video
+
+av = pytest.importorskip("av", reason="PyAV wants Python 3.11")
 
 
 def _pictures(size: tuple[int, int], frames: int = 4) -> np.ndarray:
