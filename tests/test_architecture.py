@@ -36,6 +36,7 @@ COMMANDS = (
     "predict",
     "evaluate",
     "report",
+    "review",
     "export",
     "info",
     "demo",

@@ -129,7 +129,7 @@ def _parsed(fields: Mapping[str, str], notes: Mapping[str, str], start: int) -> 
             raise ValueError(f"{field} is not 0")
     dtype = np.dtype(_TYPES[fields["type"].lower()])
     if dtype.itemsize > 1:
-        dtype = dtype.newbyteorder({"little": "<", "big": ">"}[fields["endian"].lower()])
+        dtype = np.dtype({"little": "<", "big": ">"}[fields["endian"].lower()] + dtype.str[1:])
     packing = fields["encoding"].lower()
     if packing not in ("raw", "gzip", "gz"):
         raise ValueError(f"its encoding is {packing:.40}, not raw or gzip")

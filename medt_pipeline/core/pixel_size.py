@@ -134,10 +134,10 @@ def _from_picture(path: Path) -> PixelSize | None:
 
 
 def _from_medical(path: Path) -> PixelSize | None:
-    # of what ITK is not trusted with
-    own = {".mha": read_metaimage_header, ".nrrd": read_nrrd_header}.get(path.suffix.lower())
-    if own is not None:
-        spacing = own(path).spacing
+    ending = path.suffix.lower()
+    # those with which ITK is not trusted
+    if ending in (".mha", ".nrrd"):
+        spacing = read_metaimage_header(path).spacing if ending == ".mha" else read_nrrd_header(path).spacing
         return None if spacing is None else from_spacing_mm(spacing[1], spacing[0], "spacing in the file")
     import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
 
