@@ -132,9 +132,11 @@ def _add_corrections(subparsers: argparse._SubParsersAction) -> None:
 def _correct(options: argparse.Namespace) -> int:
     from medt_pipeline.dataset_conversion.corrections import CorrectionOptions, add_corrections
     from medt_pipeline.dataset_conversion.enlarging import ADDED_SHEET
-    from medt_pipeline.dataset_conversion.target import Target
+    from medt_pipeline.dataset_conversion.target import Target, mend
 
     workspace = Workspace.locate(options.workspace)
+    if not options.check:
+        mend(workspace, options.dataset_id)
     name = workspace.dataset_name(options.dataset_id).partition("_")[2]
     target = Target(workspace, options.dataset_id, name, overwrite=True, check_only=options.check)
     wanted = CorrectionOptions(options.reviewed, options.images, options.labels, options.groups, options.replace)
