@@ -84,6 +84,7 @@ def _columns(order: Order) -> list[Column]:
     columns = [
         Column("Case", False, lambda case: _word(case.name)),
         Column("Rank", True, lambda case: _word(case.rank)),
+        Column("Mask file", False, _mask_file),
         Column("Group", False, lambda case: _word(case.group if grouped else None)),
         Column("Fold", True, lambda case: _word(case.fold)),
         Column("Dice", True, lambda case: _score(case.dice)),
@@ -94,7 +95,6 @@ def _columns(order: Order) -> list[Column]:
         Column("Uncertainty", True, lambda case: _score(case.mean_uncertainty)),
         Column("Remarks", False, lambda case: _word(", ".join(case.remarks))),
         Column("Reason", False, lambda case: _word(case.reason)),
-        Column("Mask file", False, _mask_file),
     ]
     filled = [column for column in columns if any(column.cell(case).text not in ("", "–") for case in cases)]
     ranked = any(case.rank is not None for case in cases)
