@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import ending_of
-from medt_pipeline.core.slices import read_placement
+from medt_pipeline.core.slices import read_grid
 
 from .annotated_files import READERS, NamedMasks, from_coco, from_files
 from .annotations.coco import read_coco
@@ -138,11 +136,8 @@ def _misplaced(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
     """A note on medical masks whose header places them elsewhere than their image: pixels are taken as stored."""
     names = []
     for image, mask in pairs:
-        if ending_of(image).removesuffix(".gz") != ending_of(mask).removesuffix(".gz"):
-            continue
-        one, other = read_placement(image), read_placement(mask)
-        # a plane and a volume of one slice tell too different things to be compared
-        if one and other and len(one) == len(other) and not np.allclose(one, other, atol=1e-3):
+        one, other = read_grid(image), read_grid(mask)
+        if one and other and not one.is_close(other):
             names.append(mask.name)
     if not names:
         return ()

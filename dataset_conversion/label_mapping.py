@@ -164,7 +164,7 @@ def decide_labels(found: FoundValues, declared: Sequence[DeclaredLabel] = ()) ->
 
 
 def _declared(found: FoundValues, declared: Sequence[DeclaredLabel]) -> LabelMapping:
-    pairs = [(label.name, _declared_value(label, found.coloured)) for label in declared]
+    pairs = [(label.name, declared_value(label, found.coloured)) for label in declared]
     if all(name != BACKGROUND for name, _ in pairs):
         pairs.insert(0, (BACKGROUND, 0))
     names = (BACKGROUND, *dict.fromkeys(name for name, _ in pairs if name != BACKGROUND))
@@ -174,8 +174,8 @@ def _declared(found: FoundValues, declared: Sequence[DeclaredLabel]) -> LabelMap
     return LabelMapping(names, label_of, found.coloured, "declared", "labels as declared")
 
 
-def _declared_value(label: DeclaredLabel, coloured: bool) -> int | None:
-    """The value in the form of the data set; None for a colour that gray masks cannot hold."""
+def declared_value(label: DeclaredLabel, coloured: bool) -> int | None:
+    """The value in the form of the masks; None for a colour that gray ones cannot hold."""
     if coloured:
         return label.value if label.colour else label.value * GRAY_TO_COLOUR
     if not label.colour:

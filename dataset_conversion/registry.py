@@ -104,12 +104,16 @@ SOURCES = (
         obtain="one folder of images, one of masks or annotations of the same names, or a COCO file",
         inputs=(
             Option(
-                "--images", "folder of images: png, bmp, tif, jpg, jp2, npy, nii, mha", "path", "DIR", required=True
+                "--images",
+                "folder of images: png, bmp, tif, jpg, jp2, npy, nii, mha, nrrd",
+                "path",
+                "DIR",
+                required=True,
             ),
             Option(
                 "--masks",
-                "folder of masks (png, bmp, tif, npy, nii, mha; also one a class: a_gland.png or gland/a.png), of "
-                "LabelMe JSON, QuPath GeoJSON or Aperio XML, or one COCO JSON file",
+                "folder of masks (png, bmp, tif, npy, nii, mha, nrrd; also one a class: a_gland.png or gland/a.png), "
+                "of LabelMe JSON, QuPath GeoJSON or Aperio XML, or one COCO JSON file",
                 "path",
                 "DIR|JSON",
                 required=True,

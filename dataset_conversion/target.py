@@ -140,6 +140,16 @@ class Target:
                         lock.unlink()
 
 
+def mend(workspace: Workspace, dataset_id: int) -> None:
+    """Put a data set back in its place whose replacing was stopped by a kill, under whatever name; else do nothing.
+
+    Raises:
+        UserError: another process writes a data set of this id.
+    """
+    with Target(workspace, dataset_id, "")._kept():
+        pass
+
+
 def _bring_back(old: Path) -> None:
     """Undo the replacing of a data set that was stopped before the new one was in its place."""
     place = old.with_name(old.name.removeprefix(".").removesuffix(OLD).rpartition(".")[0])

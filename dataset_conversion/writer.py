@@ -81,20 +81,25 @@ def write_dataset(
 def _write_case(folder: Path, decisions: Decisions, case: SourceCase) -> WrittenCase:
     split = "Ts" if case.test else "Tr"
     picture = to_channels(case.image.read(), decisions.channels.rgb)
-    image = _write_checked(folder / f"images{split}" / f"{case.name}_0000.png", picture)
+    image = write_checked(folder / f"images{split}" / f"{case.name}_0000.png", picture)
     if case.mask is None:
         return WrittenCase(image, None, None, CaseObjects())
     mask = case.mask.read(picture.shape[:2])
     labels = decisions.labels.apply(to_values(mask.values, decisions.found.coloured))
-    label_file = _write_checked(folder / f"labels{split}" / f"{case.name}.png", labels)
+    label_file = write_checked(folder / f"labels{split}" / f"{case.name}.png", labels)
     if mask.objects is None:
         return WrittenCase(image, label_file, None, find_objects(labels))
-    objects = _narrow(mask.objects)
-    instances = _write_checked(folder / f"instances{split}" / f"{case.name}.png", objects)
+    objects = narrow(mask.objects)
+    instances = write_checked(folder / f"instances{split}" / f"{case.name}.png", objects)
     return WrittenCase(image, label_file, instances, find_objects(labels, objects))
 
 
-def _write_checked(file: Path, picture: np.ndarray) -> Path:
+def write_checked(file: Path, picture: np.ndarray) -> Path:
+    """Write a PNG, make its folder where absent, and compare what is read back.
+
+    Raises:
+        UserError: it is not what was written.
+    """
     file.parent.mkdir(exist_ok=True)
     write_png(file, picture)
     back = read_image(file)
@@ -103,7 +108,7 @@ def _write_checked(file: Path, picture: np.ndarray) -> Path:
     return file
 
 
-def _narrow(objects: np.ndarray) -> np.ndarray:
+def narrow(objects: np.ndarray) -> np.ndarray:
     """Object numbers as uint8, or as uint16 where one is above 255."""
     return objects.astype(np.uint8 if objects.max() <= np.iinfo(np.uint8).max else np.uint16)
 

@@ -37,6 +37,7 @@ COMMANDS = (
     "predict",
     "evaluate",
     "report",
+    "review",
     "export",
     "info",
     "demo",

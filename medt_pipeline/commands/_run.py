@@ -53,6 +53,21 @@ def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool = Fal
     )
 
 
+def positive(text: str) -> float:
+    """A number above 0, as the type of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 10_000:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
 def run(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], int],

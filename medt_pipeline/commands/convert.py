@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.dataset_conversion import registry
 
+ADD, CORRECTIONS = "--add-corrections", "corrections"
 _TYPES = {"text": str, "number": int, "decimal": float, "path": Path}
 
 
@@ -19,15 +21,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser(
         "Convert images and masks to a raw data set that nnU-Net and medt_pipeline read.",
-        "medt_convert folder --images photos --masks outlines -d 110 -n Mine",
+        "medt_convert folder --images photos --masks outlines -d 110 -n Mine\n"
+        "  medt_convert --add-corrections CORRECTED --reviewed MASKS -d 110",
     )
     parser.add_argument("--list", action="store_true", help="list the sources, their terms and how to get them")
+    parser.add_argument(ADD, metavar="CORRECTED", help=f"add corrected masks to a data set: see {CORRECTIONS} --help")
     parser.set_defaults(source=None, run=_convert)
     subparsers = parser.add_subparsers(metavar="SOURCE", title="sources (medt_convert SOURCE --help tells more)")
     for source in registry.SOURCES:
         _add_source(subparsers, source)
+    _add_corrections(subparsers)
     _add_verify(subparsers)
-    return run(parser, lambda options: options.run(options), arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run(parser, lambda options: options.run(options), _as_subcommand(given))
+
+
+def _as_subcommand(arguments: list[str]) -> list[str]:
+    """`--add-corrections CORRECTED …`, in any place, as `corrections CORRECTED …`."""
+    place = next((place for place, one in enumerate(arguments) if one.partition("=")[0] == ADD), None)
+    if place is None:
+        return arguments
+    _, equals, folder = arguments[place].partition("=")
+    value = [folder] if equals else arguments[place + 1 : place + 2]
+    return [CORRECTIONS, *value, *arguments[:place], *arguments[place + 2 - bool(equals) :]]
 
 
 def _add_source(subparsers: argparse._SubParsersAction, source: registry.Source) -> None:
@@ -73,6 +89,64 @@ def _add_options(parser: argparse.ArgumentParser, source: registry.Source) -> No
             place.add_argument(option.flag, **settings)
         else:
             place.add_argument(option.keyword, **settings | {"metavar": option.flag})
+
+
+def _add_corrections(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        CORRECTIONS,
+        help="add corrected masks to a raw data set as training cases (after medt_review)",
+        description="Add corrected masks with their images to a raw data set as training cases, all or none.\n"
+        "Masks: pictures of any program (png, bmp, tif, nii, mha, nrrd, npy), GeoJSON of QuPath, LabelMe or\n"
+        "Aperio XML, each named as its image but for the ending.",
+        epilog=f"Example:\n  medt_convert {ADD} CORRECTED --reviewed MASKS -d 101",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_correct)
+    parser.add_argument("corrected", type=Path, metavar="CORRECTED", help="folder of corrected masks")
+    parser.add_argument(
+        "-d", "--dataset-id", type=int, required=True, metavar="ID", help="number of the data set, 1 to 999"
+    )
+    parser.add_argument(
+        "--reviewed", type=Path, metavar="MASKS", help="folder that medt_predict wrote: it tells images and model"
+    )
+    parser.add_argument("--images", type=Path, metavar="PATH", help="folder of the images, where that does not tell it")
+    parser.add_argument(
+        "--groups",
+        metavar="REGEX|CSV",
+        help="patients: a regular expression on the name, or a CSV file with the columns name, group; default: each "
+        "image its own",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAME=VALUE,…",
+        help="what values (name=value, name=#RRGGBB) or classes (name=CLASS) mean that the data set does not know",
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="cases that are there already get the corrected mask in place of theirs"
+    )
+    parser.add_argument("--check", action="store_true", help="only look and tell; write nothing")
+    add_common_options(parser, inherited=True)
+
+
+def _correct(options: argparse.Namespace) -> int:
+    from medt_pipeline.dataset_conversion.corrections import CorrectionOptions, add_corrections
+    from medt_pipeline.dataset_conversion.enlarging import ADDED_SHEET
+    from medt_pipeline.dataset_conversion.target import Target, mend
+
+    workspace = Workspace.locate(options.workspace)
+    if not options.check:
+        mend(workspace, options.dataset_id)
+    name = workspace.dataset_name(options.dataset_id).partition("_")[2]
+    target = Target(workspace, options.dataset_id, name, overwrite=True, check_only=options.check)
+    wanted = CorrectionOptions(options.reviewed, options.images, options.labels, options.groups, options.replace)
+    print(add_corrections(options.corrected, target, wanted).to_text())
+    if options.check:
+        print("Only checked; nothing was written.")
+        return SUCCESS
+    print(f"  look at     {target.folder / ADDED_SHEET}")
+    print(f"Next: medt_plan_and_preprocess -d {options.dataset_id}{_workspace_option(options)}")
+    return SUCCESS
 
 
 def _add_verify(subparsers: argparse._SubParsersAction) -> None:

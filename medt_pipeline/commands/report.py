@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from medt_pipeline.commands._run import SUCCESS, make_parser, run
+from medt_pipeline.commands._run import SUCCESS, make_parser, positive, run
 from medt_pipeline.core.errors import UserError
 
 MEGABYTES = 15.0
@@ -27,19 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-i", "--images", type=Path, metavar="PATH", help="images of the masks, where they moved")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: medt_report.html in the results")
     parser.add_argument(
-        "--megabytes", type=_positive, default=MEGABYTES, metavar="MB", help="largest size (default: %(default)s)"
+        "--megabytes", type=positive, default=MEGABYTES, metavar="MB", help="largest size (default: %(default)s)"
     )
     return run(parser, _report, arguments)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 10_000:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
 
 
 def _report(options: argparse.Namespace) -> int:

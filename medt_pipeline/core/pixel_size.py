@@ -1,4 +1,4 @@
-"""The size of a pixel, where an image file tells it: resolution tags, OME-XML, Aperio, NIfTI, MHA, DICOM."""
+"""The size of a pixel, where an image file tells it: resolution tags, OME-XML, Aperio, NIfTI, MHA, NRRD, DICOM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from medt_pipeline.core.metaimage import read_metaimage_header
+from medt_pipeline.core.nrrd import read_nrrd_header
 
 SCREEN_AND_PRINT_DPI = (0, 1, 72, 96, 100, 120, 144, 150, 200, 300, 600, 1200)
 """Values that programs write when they know nothing."""
@@ -133,8 +134,10 @@ def _from_picture(path: Path) -> PixelSize | None:
 
 
 def _from_medical(path: Path) -> PixelSize | None:
-    if path.name.lower().endswith(".mha"):
-        spacing = read_metaimage_header(path).spacing
+    ending = path.suffix.lower()
+    # those with which ITK is not trusted
+    if ending in (".mha", ".nrrd"):
+        spacing = read_metaimage_header(path).spacing if ending == ".mha" else read_nrrd_header(path).spacing
         return None if spacing is None else from_spacing_mm(spacing[1], spacing[0], "spacing in the file")
     import SimpleITK as sitk  # noqa: N813 (takes 0.2 s to load and is needed for few sets)
 

@@ -1,8 +1,9 @@
-"""One 2D picture in the formats of volumes and arrays: NIfTI, MetaImage, NumPy."""
+"""One 2D picture in the formats of volumes and arrays: NIfTI, MetaImage, NRRD, NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +12,9 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.metaimage import read_metaimage_header, read_metaimage_pixels
+from medt_pipeline.core.nrrd import read_nrrd_header, read_nrrd_pixels
 
-MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha")
+MEDICAL_ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd")
 """Those whose header tells the size of a pixel, or says that it is unknown."""
 
 SLICE_ENDINGS = (*MEDICAL_ENDINGS, ".npy")
@@ -27,12 +29,12 @@ MOST_VALUES = 2**29
 def read_slice(path: Path) -> np.ndarray:
     """Read (H, W), or (H, W, C) where the file holds C values a pixel, as stored.
 
-    Columns are the first axis of NIfTI and MetaImage and rows the second; nothing is turned by the direction in the
-    header. Axes of length 1 are dropped. Real numbers become integers if all are whole, booleans 0 and 255.
+    Columns are the first axis of NIfTI, MetaImage and NRRD and rows the second; nothing is turned by the direction in
+    the header. Axes of length 1 are dropped. Real numbers become integers if all are whole, booleans 0 and 255.
 
     Raises:
-        UserError: the file is missing, broken, too large, holds Python objects or several slices; the pixels of a
-            MetaImage lie in another file.
+        UserError: the file is missing, broken, too large, holds Python objects, several slices or layers of segments;
+            the pixels of a MetaImage or NRRD lie in another file.
     """
     return _plain(_read(_READERS[path.suffix.lower()], path), path)
 
@@ -87,6 +89,17 @@ def _metaimage(path: Path) -> tuple[np.ndarray, int]:
     return read_metaimage_pixels(path, header), header.channels
 
 
+def _read_nrrd(path: Path) -> np.ndarray:
+    header = read_nrrd_header(path)
+    require_size((*header.shape, header.channels), path)
+    if header.layers:
+        raise UserError(
+            f"{path} holds {header.channels} layers of segments that may overlap; "
+            "export the segmentation as a label map."
+        )
+    return _one_slice(read_nrrd_pixels(path, header), path, header.channels > 1)
+
+
 def _read_npy(path: Path) -> np.ndarray:
     # mapped first: a header that claims more than the file holds is refused before memory is asked for
     values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -94,27 +107,92 @@ def _read_npy(path: Path) -> np.ndarray:
     return _one_slice(np.array(values), path, values.ndim > 2 and values.shape[-1] in (3, 4))
 
 
-_READERS = {".nii": _read_nifti, ".gz": _read_nifti, ".mha": _read_metaimage, ".npy": _read_npy}
+_READERS = {
+    ".nii": _read_nifti,
+    ".gz": _read_nifti,
+    ".mha": _read_metaimage,
+    ".nrrd": _read_nrrd,
+    ".npy": _read_npy,
+}
 
 
-def read_placement(path: Path) -> tuple[float, ...] | None:
-    """Position, direction and spacing in the header of a NIfTI or MetaImage file, to be compared with another's.
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of a slice lie: millimetres along x (to the left), y (to the back) and z, as in ITK.
 
-    None for other files, and where the header cannot be read; the numbers of the two formats do not compare.
+    Attributes:
+        first: position of the first pixel, (3,).
+        steps: from a pixel to the next in its row and to the next in its column, (2, 3).
     """
-    ending = path.suffix.lower()
-    try:
-        if ending in (".nii", ".gz"):
-            import nibabel
 
-            volume: Any = nibabel.load(path)
-            return tuple(volume.affine.ravel().tolist())
-        if ending == ".mha":
-            return read_metaimage_header(path).placement
+    first: tuple[float, ...]
+    steps: tuple[tuple[float, ...], ...]
+
+    def is_close(self, other: Grid) -> bool:
+        """Whether both lie at the same place, but for a thousandth."""
+        return all(
+            np.allclose(one, its, atol=1e-3) for one, its in ((self.first, other.first), (self.steps, other.steps))
+        )
+
+
+def read_grid(path: Path) -> Grid | None:
+    """What the header of a NIfTI, MetaImage or NRRD of one slice tells of its place.
+
+    None for other files, and where the header tells nothing or cannot be read.
+    """
+    readers = {".nii": _nifti_axes, ".gz": _nifti_axes, ".mha": _metaimage_axes, ".nrrd": _nrrd_axes}
+    reader = readers.get(path.suffix.lower())
+    try:
+        axes = None if reader is None else reader(path)
     # as for `read_slice`, which tells what is wrong with the file
     except Exception:
         return None
-    return None
+    if axes is None:
+        return None
+    lengths, first, steps = axes
+    plane = _axes_of_plane(lengths)
+    if len(plane) != 2:
+        return None
+    return Grid(_in_space(first), tuple(_in_space(steps[axis]) for axis in plane))
+
+
+_Axes = tuple[Sequence[int], Sequence[float], Sequence[Sequence[float]]]
+"""Length of each axis, fastest first, position of the first pixel, and the step along each axis."""
+
+
+def _nifti_axes(path: Path) -> _Axes:
+    import nibabel
+
+    volume: Any = nibabel.load(path)
+    to_itk = np.diag([-1.0, -1.0, 1.0]) @ volume.affine[:3]
+    return volume.shape[:3], to_itk[:, 3].tolist(), to_itk[:, :3].T.tolist()
+
+
+def _metaimage_axes(path: Path) -> _Axes:
+    header = read_metaimage_header(path)
+    axes = len(header.shape)
+    numbers = np.asarray(header.placement)
+    directions, spacing = numbers[axes : axes + axes**2].reshape(axes, axes), numbers[-axes:]
+    return header.shape[::-1], numbers[:axes].tolist(), (directions * spacing[:, None]).tolist()
+
+
+def _nrrd_axes(path: Path) -> _Axes | None:
+    header = read_nrrd_header(path)
+    return None if header.steps is None else (header.shape[::-1], header.first, header.steps)
+
+
+def _axes_of_plane(lengths: Sequence[int]) -> list[int]:
+    """Axes that are left when those of length 1 are dropped, the last first, until there are two."""
+    plane = list(range(len(lengths)))
+    for axis in reversed(range(len(lengths))):
+        if len(plane) > 2 and lengths[axis] == 1:
+            plane.remove(axis)
+    return plane
+
+
+def _in_space(vector: Sequence[float]) -> tuple[float, ...]:
+    """A vector of a plane as one in space."""
+    return (*map(float, vector), 0.0, 0.0)[:3]
 
 
 def require_size(shape: tuple[int, ...], path: Path) -> None:

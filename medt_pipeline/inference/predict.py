@@ -17,6 +17,7 @@ from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.locks import locked, remove_unfinished
 from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.prediction_record import MANIFEST
 from medt_pipeline.core.progress import progress
 from medt_pipeline.evaluation.quality import Quality, expected_dice
 from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
@@ -33,7 +34,6 @@ from medt_pipeline.inference.models import (
 )
 from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
 
-MANIFEST = "medt_prediction.json"
 LOCK = ".medt_predict.lock"
 SHIFT_TABLE = "medt_shift.csv"
 """Which images are unlike those of the training, beside the masks."""

@@ -13,10 +13,11 @@ from medt_pipeline.report.formats import digits, percent
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, and what it is sorted by: "" where nothing is known."""
+    """What a cell says, what it is sorted by: "" where nothing is known, and where its text leads to, if anywhere."""
 
     text: str
     value: str
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ def case_table(order: Order) -> CaseTable:
         "Dice": ("Dice at most", "most"),
         "estimated Dice": ("Estimated Dice at most", "most"),
         "uncertainty": ("Uncertainty at least", "least"),
+        "certainty": ("Certainty at most", "most"),
     }
     limit = None
     if order.by in limits:
         title, direction = limits[order.by]
-        limit = Limit(title, titles.index(_sorted_title(order)), direction)
+        limit = Limit(title, titles.index(_measured_title(order)), direction)
     return CaseTable(tuple(columns), rows, limit)
 
 
@@ -81,17 +83,23 @@ def _columns(order: Order) -> list[Column]:
     grouped = any(case.group != case.name for case in cases)
     columns = [
         Column("Case", False, lambda case: _word(case.name)),
+        Column("Rank", True, lambda case: _word(case.rank)),
+        Column("Mask file", False, _mask_file),
         Column("Group", False, lambda case: _word(case.group if grouped else None)),
         Column("Fold", True, lambda case: _word(case.fold)),
         Column("Dice", True, lambda case: _score(case.dice)),
         Column("IoU", True, lambda case: _score(case.iou)),
         *_of_classes(cases),
         Column("Estimated Dice", True, lambda case: _score(case.estimated_dice)),
+        Column("Certainty", True, lambda case: _score(case.certainty)),
         Column("Uncertainty", True, lambda case: _score(case.mean_uncertainty)),
         Column("Remarks", False, lambda case: _word(", ".join(case.remarks))),
+        Column("Reason", False, lambda case: _word(case.reason)),
     ]
     filled = [column for column in columns if any(column.cell(case).text not in ("", "–") for case in cases)]
-    by, direction = _sorted_title(order), "descending" if order.by == "uncertainty" else "ascending"
+    ranked = any(case.rank is not None for case in cases)
+    by = "Rank" if ranked else _measured_title(order)
+    direction = "descending" if by == "Uncertainty" else "ascending"
     return [
         Column(one.title, one.numeric, one.cell, direction if one.title == by else None)  # type: ignore[arg-type]
         for one in filled
@@ -124,8 +132,19 @@ def _parts_of(label: str) -> Callable[[Case], Cell]:
     return lambda case: _word(case.regions[label].parts)
 
 
-def _sorted_title(order: Order) -> str:
-    titles = {"estimated Dice": "Estimated Dice", "uncertainty": "Uncertainty", "name": "Case"}
+def _mask_file(case: Case) -> Cell:
+    """The file to open in an editor, where the case is to be reviewed."""
+    name = "" if case.rank is None else case.prediction.name
+    return Cell(name, name, case.to_open)
+
+
+def _measured_title(order: Order) -> str:
+    titles = {
+        "estimated Dice": "Estimated Dice",
+        "uncertainty": "Uncertainty",
+        "certainty": "Certainty",
+        "name": "Case",
+    }
     return titles.get(order.by, order.by)
 
 

@@ -71,6 +71,10 @@ class Case:
         regions: of the mask by class; {} where they are not measured.
         estimated_dice: by the probabilities; NaN where it is not estimated.
         mean_uncertainty: over the pixels, 0 to 1; NaN without a map.
+        certainty: of the mask, 0 to 1, as `review_queue.certainty` has it; NaN where it is not measured.
+        rank: its place in a review queue, from 1; None outside of one.
+        reason: why it has that rank; "" outside of a queue.
+        to_open: link to the mask from where the page lies; "" where there is none.
     """
 
     name: str
@@ -85,6 +89,15 @@ class Case:
     regions: Mapping[str, Region] = field(default_factory=dict)
     estimated_dice: float = math.nan
     mean_uncertainty: float = math.nan
+    certainty: float = math.nan
+    rank: int | None = None
+    reason: str = ""
+    to_open: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the mask shows no class; True where its regions are not measured."""
+        return all(one.parts == 0 for one in self.regions.values())
 
     @property
     def dice(self) -> float:

@@ -41,6 +41,9 @@ class PageContent:
         scores: with intervals, and published figures.
         ranking: of configurations and ensembles.
         runs: trainings, versions.
+        review: how cases are reviewed: "text" tells by what they are ranked, "steps" what to do, each a sentence with a
+            command or "".
+        command: that writes the page.
     """
 
     title: str
@@ -52,6 +55,8 @@ class PageContent:
     scores: Mapping[str, Any] | None = None
     ranking: Mapping[str, Any] | None = None
     runs: Mapping[str, Any] = field(default_factory=dict)
+    review: Mapping[str, Any] | None = None
+    command: str = "medt_report"
 
     @property
     def sections(self) -> list[tuple[str, str]]:
@@ -62,6 +67,7 @@ class PageContent:
             ("curves", "Learning curves", self.curves),
             ("scores", "Scores", self.scores),
             ("ranking", "Ranking", self.ranking),
+            ("review", "Review", self.review),
             ("cases", "Cases", True),
             ("made", "How it was made", self.runs),
         )

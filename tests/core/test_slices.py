@@ -22,7 +22,7 @@ def write(path: Path, pixels: np.ndarray, vector: bool = False) -> Path:
     """Pixels in the order of rows and columns, slices first."""
     if path.suffix == ".npy":
         np.save(path, pixels)
-    elif path.suffix == ".mha":
+    elif path.suffix in (".mha", ".nrrd"):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=vector), str(path))
     else:
         nibabel.save(nibabel.Nifti1Image(pixels.T, np.diag([-1.0, 2.0, 3.0, 1.0])), path)
@@ -41,7 +41,7 @@ def test_gray(tmp_path: Path, ending: str, dtype: type, shape: tuple[int, ...]) 
     assert read_palette(path) is None
 
 
-@pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
 def test_the_axis_of_one_slice_may_be_any(tmp_path: Path, ending: str) -> None:
     np.testing.assert_array_equal(read_image(write(tmp_path / f"a{ending}", GRAY[:, None])), GRAY)
 
@@ -49,10 +49,11 @@ def test_the_axis_of_one_slice_may_be_any(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 5, 7, 3)], ids=["plane", "slice"])
 def test_colours(tmp_path: Path, shape: tuple[int, ...]) -> None:
     write(tmp_path / "a.npy", RGB.reshape(shape))
-    write(tmp_path / "a.mha", RGB.reshape(shape), vector=True)
+    for ending in (".mha", ".nrrd"):
+        write(tmp_path / f"a{ending}", RGB.reshape(shape), vector=True)
     records = np.ascontiguousarray(RGB).view(RECORD).reshape(shape[:-1])
     nibabel.save(nibabel.Nifti1Image(records.T, np.eye(4)), tmp_path / "a.nii.gz")
-    for ending in (".npy", ".mha", ".nii.gz"):
+    for ending in (".npy", ".mha", ".nrrd", ".nii.gz"):
         np.testing.assert_array_equal(read_image(tmp_path / f"a{ending}"), RGB)
 
 
@@ -137,14 +138,32 @@ def test_names(tmp_path: Path) -> None:
     assert list_images(tmp_path) == [tmp_path / "a.nii.gz"]
 
 
-def test_placement(tmp_path: Path) -> None:
-    image = nibabel.Nifti1Image(GRAY.T, np.diag([-2.0, 3.0, 1.0, 1.0]))
-    nibabel.save(image, tmp_path / "a.nii")
-    np.testing.assert_array_equal(np.reshape(slices.read_placement(tmp_path / "a.nii"), (4, 4)), image.affine)
-    moved = SimpleITK.GetImageFromArray(GRAY)
-    moved.SetOrigin((4.0, 5.0))
-    SimpleITK.WriteImage(moved, str(tmp_path / "a.mha"))
-    assert slices.read_placement(tmp_path / "a.mha") == (4.0, 5.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)], ids=["axial", "other plane"])
+def test_the_grid_is_where_itk_sees_the_pixels(tmp_path: Path, ending: str, axes: tuple[int, ...]) -> None:
+    image = SimpleITK.GetImageFromArray(GRAY[None])
+    cosine, sine = np.cos(0.3), np.sin(0.3)
+    turned = np.array([[cosine, sine, 0], [sine, -cosine, 0], [0, 0, -1]])
+    image.SetDirection(turned.ravel().tolist())
+    image.SetSpacing((0.5, 0.25, 3.0))
+    image.SetOrigin((4.0, -5.0, 6.0))
+    image = SimpleITK.PermuteAxes(image, axes)
+    SimpleITK.WriteImage(image, str(tmp_path / f"a{ending}"))
+    grid = slices.read_grid(tmp_path / f"a{ending}")
+    assert grid is not None
+    plane = [axis for axis in range(3) if image.GetSize()[axis] > 1]
+    for column, row in ((0, 0), (3, 0), (0, 4), (2, 1)):
+        index = [0, 0, 0]
+        index[plane[0]], index[plane[1]] = column, row
+        expected = image.TransformIndexToPhysicalPoint(index)
+        found = np.array(grid.first) + column * np.array(grid.steps[0]) + row * np.array(grid.steps[1])
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert grid.is_close(grid)
+    assert not grid.is_close(slices.Grid((0.0, 0.0, 0.0), grid.steps))
+
+
+def test_files_without_a_grid(tmp_path: Path) -> None:
     (tmp_path / "b.nii.gz").write_bytes(b"x")
-    assert slices.read_placement(tmp_path / "b.nii.gz") is None
-    assert slices.read_placement(tmp_path / "a.png") is None
+    (tmp_path / "c.nrrd").write_bytes(b"NRRD0004\ntype: uchar\ndimension: 2\nsizes: 1 1\nencoding: raw\n\n0")
+    for name in ("b.nii.gz", "c.nrrd", "a.png", "absent.mha"):
+        assert slices.read_grid(tmp_path / name) is None

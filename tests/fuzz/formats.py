@@ -163,6 +163,12 @@ def _metaimage(folder: Path) -> None:
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(ramp(1)), folder / f"{number}.mha", compressed)
 
 
+def _nrrd(folder: Path) -> None:
+    for number, compressed in enumerate((False, True)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(ramp(1)), folder / f"{number}.nrrd", compressed)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(coloured(1), isVector=True), folder / "colour.nrrd")
+
+
 def _npy(folder: Path) -> None:
     np.save(folder / "a.npy", ramp(1)[0])
     np.save(folder / "b.npy", coloured(1)[0].astype(np.float32))
@@ -269,6 +275,7 @@ FORMATS = {
     "nii": Format(".nii", _nifti(".nii"), _mask),
     "nii.gz": Format(".nii.gz", _nifti(".nii.gz"), _mask),
     "mha": Format(".mha", _metaimage, _mask),
+    "nrrd": Format(".nrrd", _nrrd, _mask),
     "npy": Format(".npy", _npy, _mask),
     "dicom": Format(".dcm", _clips, _dicom),
     "mp4": Format(".mp4", _videos(".mp4", "libx264"), _video),

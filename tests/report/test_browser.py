@@ -16,6 +16,7 @@ from PIL import Image
 from medt_pipeline.core.images import write_png
 from medt_pipeline.report.data_set import report_data_set
 from medt_pipeline.report.masks import report_masks
+from medt_pipeline.report.review import ReviewOptions, review_masks
 from tests.conftest import DATASET_ID, Drawn
 from tests.report.drawn_results import disc
 
@@ -76,6 +77,15 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_png(folder / "masks" / f"case{number}.png", disc(6 + 4 * number) + disc(4))
         write_png(folder / "images" / f"case{number}.png", np.full((48, 64), 90, np.uint8))
     return report_masks(folder / "masks", folder / "images", quiet=True).file
+
+
+@pytest.fixture(scope="module")
+def queue(two_classes: Path) -> Path:
+    """The page of the same masks to be reviewed, the second most doubtful."""
+    masks = two_classes.parent
+    names = ("case0.png,0.5", "case1.png,0.25", "case2.png,0.75")
+    (masks / "medt_quality.csv").write_text("\n".join(["image,estimated_dice", *names]))
+    return review_masks(masks, masks.parent / "images", ReviewOptions(quiet=True)).page.file
 
 
 def show(driver: WebDriver, width: int, height: int, scheme: str = "light", mobile: bool = False) -> None:
@@ -287,3 +297,14 @@ def test_names_that_are_markup_do_nothing(opened: Open, evil_page: Path) -> None
         link.click()
     driver.find_element("id", "filter-text").send_keys("<img")
     assert len(column(driver, "Case")) == 2, "its own name, and that of another's patient"
+
+
+def test_a_queue_shows_the_worst_first_and_opens_its_mask(opened: Open, queue: Path) -> None:
+    driver = opened(queue)
+    assert column(driver, "Case") == ["case1", "case0", "case2"]
+    assert column(driver, "Rank") == ["1", "2", "3"]
+    for width in (1200, 400):
+        show(driver, width, 900, mobile=width < 500)
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    driver.find_element("css selector", "#case-table td a").click()
+    assert driver.current_url == (queue.parent / "case1.png").as_uri()

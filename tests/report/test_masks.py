@@ -60,7 +60,7 @@ def test_masks_of_other_programs_need_the_images(folders: tuple[Path, Path], tmp
     for file in ("medt_prediction.json", "dataset.json"):
         (masks / file).unlink()
     shutil.rmtree(masks / "uncertainty")
-    with pytest.raises(UserError, match="not known; say so with -i IMAGES"):
+    with pytest.raises(UserError, match="not known; say so with --images"):
         report_masks(masks, quiet=True)
     for image in images.iterdir():
         image.rename(image.with_name(f"{image.stem}_0000.png"))
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_named(folders: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match=r"p1_0\.png holds the value 3, but .*dataset\.json declares"):
         report_masks(masks, quiet=True)
     shutil.rmtree(images)
-    with pytest.raises(UserError, match="which does not exist; say with -i"):
+    with pytest.raises(UserError, match="which does not exist; say with --images"):
         report_masks(masks, quiet=True)
     with pytest.raises(UserError, match="does not exist"):
         report_masks(masks / "nothing", quiet=True)
