@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+from medt_pipeline.commands._run import PARTLY, SUCCESS, add_cluster_option, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="keep the plans, edited by hand; check them, derive what depends on the edits and preprocess again",
     )
+    add_cluster_option(parser, "measure and preprocess the cases")
     return run(parser, _plan, arguments)
 
 
@@ -69,7 +70,8 @@ def _plan(options: argparse.Namespace) -> int:
     status = SUCCESS
     for dataset_id in options.dataset:
         if options.keep_plans:
-            print(f"Kept and checked: {preprocess_planned(dataset_id, workspace)}\nNext: medt_train {dataset_id} fold0")
+            kept = preprocess_planned(dataset_id, workspace, on=options.on)
+            print(f"Kept and checked: {kept}\nNext: medt_train {dataset_id} fold0")
             continue
         summary = plan_and_preprocess(
             dataset_id,
@@ -80,6 +82,7 @@ def _plan(options: argparse.Namespace) -> int:
             strict=options.strict,
             overrides=overrides,
             device_gb=device_memory_gb(device),
+            on=options.on,
         )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:

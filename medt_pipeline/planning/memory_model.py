@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -110,6 +111,28 @@ def estimate_planned_memory(
         return network
 
     return estimate_training_memory(build, channels, patch_size, batch_size, device_kind)
+
+
+def estimate_configuration_memory(
+    plans: Mapping[str, Any],
+    configuration: str,
+    dataset_json: Mapping[str, Any],
+    device_kind: DeviceKind,
+    batch_size: int | None = None,
+) -> TrainingMemory:
+    """Estimate the memory of one training step of a configuration of a plan.
+
+    Args:
+        plans: content of a plans file.
+        configuration: name of one of its configurations.
+        dataset_json: content of dataset.json, for channels and classes.
+        device_kind: "cpu" or "gpu".
+        batch_size: patches a step; None: as planned.
+    """
+    settings = PlansManager(dict(plans)).get_configuration(configuration).configuration
+    height, width = settings["patch_size"]
+    batch = settings["batch_size"] if batch_size is None else batch_size
+    return estimate_planned_memory(settings["architecture"], dataset_json, (height, width), batch, device_kind)
 
 
 def _loss(logits: Tensor) -> Tensor:
