@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+from medt_pipeline.commands._run import PARTLY, SUCCESS, add_cluster_option, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "medt_predict -i images -o masks --overlays",
     )
     parser.add_argument(
-        "-i", "--input", type=Path, required=True, metavar="PATH", help="folder of images or slides, or one of them"
+        "-i", "--input", required=True, metavar="PATH", help="folder of images or slides, or one of them; or a URL"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the masks")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the masks, or its URL")
     parser.add_argument("-m", "--model", type=Path, metavar="FILE", help="model file (.medt) of medt_export")
     parser.add_argument("-d", "--dataset", type=int, metavar="ID", help="needed where several data sets are trained")
     parser.add_argument("-c", "--configuration", metavar="NAME", help="this configuration instead of the recipe")
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--save-probabilities", action="store_true", help="also write class probabilities (npz)")
     parser.add_argument("--warn-shift", action="store_true", help="say which images are unlike those of the training")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
+    add_cluster_option(parser, "predict")
     _add_slide_options(parser)
     return run(parser, _predict, arguments)
 
@@ -67,12 +68,20 @@ def _size(text: str) -> float:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from medt_pipeline.core.cluster import parse_cluster
+    from medt_pipeline.core.remote import place_of
     from medt_pipeline.core.slides import list_slides
     from medt_pipeline.inference.inputs import list_inputs
 
-    slides = list_slides(options.input)  # before anything slow is loaded
+    # Before anything slow is loaded.
+    source, target = place_of(options.input), place_of(options.output)
+    slides = list_slides(source) if isinstance(source, Path) else []
+    if slides and (options.on is not None or not isinstance(target, Path)):
+        raise UserError("--on and URLs are for pictures; whole slides are predicted here, into a folder.")
+    if options.on is not None:
+        parse_cluster(options.on)
     if not slides:
-        list_inputs(options.input)
+        list_inputs(source)
     ensemble, training_images = _of_file(options) if options.model else _of_workspace(options)
 
     from medt_pipeline.core.overlays import draw_overlay
@@ -87,10 +96,10 @@ def _predict(options: argparse.Namespace) -> int:
     if slides:
         return _predict_slides(slides, ensemble, options)
     summary = predict_images(
-        options.input,
-        options.output,
+        source,
+        target,
         ensemble,
-        choose_device(options.device),
+        choose_device(options.device, elsewhere=options.on is not None),
         PredictionOptions(
             mirror=not options.no_mirroring,
             save_probabilities=options.save_probabilities,
@@ -98,8 +107,9 @@ def _predict(options: argparse.Namespace) -> int:
             draw_overlay=draw_overlay if options.overlays else None,
             training_images=training_images if options.warn_shift else None,
         ),
+        options.on,
     )
-    print(f"{len(summary.masks)} masks in {options.output} ({summary.seconds:.1f} s).")
+    print(f"{len(summary.masks)} masks in {target} ({summary.seconds:.1f} s).")
     _warn_of_shift(summary)
     for name, reason in summary.failed.items():
         print(f"not predicted: {name}: {reason}", file=sys.stderr)
@@ -114,7 +124,7 @@ def _predict_slides(slides: Sequence[Path], ensemble: Ensemble, options: argpars
         raise UserError("--uncertainty and --save-probabilities are for pictures; leave them out for whole slides.")
     summary = predict_slides(
         slides,
-        options.output,
+        Path(options.output),
         ensemble,
         choose_device(options.device),
         SlideOptions(

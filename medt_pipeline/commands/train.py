@@ -103,7 +103,7 @@ def _start(arguments: Sequence[str], options: argparse.Namespace) -> int:
         kind = "cpu" if devices[0] == "cpu" else "cuda"
     if is_member() and options.jobs > 1:
         raise UserError("torchrun trains one fold on all devices, so --jobs has no place beside it.")
-    with joined(choose_device(kind)) as device:
+    with joined(choose_device(kind, elsewhere=options.on is not None)) as device:
         return _train(options, device)
 
 

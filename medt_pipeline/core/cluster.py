@@ -229,7 +229,7 @@ def map_cases(
 def connected(on: str | None) -> Iterator[Cluster | None]:
     """The cluster that `--on` names, until the end; None where it names none.
 
-    Where it says "ray" and there is no cluster, this machine becomes one.
+    Where it says "ray" and there is no cluster, this machine becomes one. A process that is connected already stays so.
 
     Raises:
         UserError: the text names none, Ray is missing or the cluster does not answer.
@@ -242,6 +242,10 @@ def connected(on: str | None) -> Iterator[Cluster | None]:
         import ray
     except ImportError:
         raise UserError("Ray is not installed; pip install 'medt_pipeline[cluster]' on every machine.") from None
+    if ray.is_initialized():
+        # By whoever called this library; it stays theirs.
+        yield Cluster(ray)
+        return
     if address is not None:
         _require_answer(address)
     try:

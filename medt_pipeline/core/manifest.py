@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from medt_pipeline.core.remote import without_secrets
+
 _PACKAGES = ("medt_pipeline", "nnunetv2", "torch", "numpy", "numba")
 
 
@@ -17,7 +19,7 @@ def environment() -> dict[str, Any]:
     """Versions, platform and time; nothing that names the machine or its user."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": [sys.argv[0].rsplit("/", 1)[-1], *sys.argv[1:]],
+        "command": [sys.argv[0].rsplit("/", 1)[-1], *map(without_secrets, sys.argv[1:])],
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": versions(),
