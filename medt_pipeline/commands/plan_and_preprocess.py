@@ -57,6 +57,7 @@ def _gigabytes(text: str) -> float:
 
 def _plan(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
+    from medt_pipeline.planning.cost_model import cost_sentences, measure_throughput
     from medt_pipeline.planning.overrides import parse_overrides
     from medt_pipeline.planning.run import plan_and_preprocess, preprocess_planned
     from medt_pipeline.training.device import choose_device, device_kind, device_memory_gb
@@ -83,10 +84,14 @@ def _plan(options: argparse.Namespace) -> int:
             overrides=overrides,
             device_gb=device_memory_gb(device),
             on=options.on,
+            throughput=measure_throughput(device),
         )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:
             print(f"  {decision.name:28}{decision.reason}")
+        print("What it will take, estimated:")
+        for sentence in cost_sentences(summary.costs):
+            print(f"  {sentence}")
         for note in summary.notes:
             print(f"note: {note}", file=sys.stderr)
         print(f"Plans and their reasons: {summary.plans_file}\nNext: medt_train {dataset_id} fold0")

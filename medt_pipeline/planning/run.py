@@ -35,6 +35,8 @@ from medt_pipeline.planning.rules.folds import Split, choose_folds
 if TYPE_CHECKING:
     from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
+    from medt_pipeline.planning.cost_model import Throughput
+
 SPLITS_FILE = "splits_final.json"
 INSTANCES_FOLDER = "instancesTr"
 LABELS_FOLDER = "gt_segmentations"
@@ -52,6 +54,7 @@ class PlanSummary:
         decisions: every decision with its reason.
         notes: what the user should know beside the decisions.
         left_out: cases that could not be used; they are in no fold and not preprocessed.
+        costs: what training and predicting will take, as `cost_model.cost_record` tells it.
     """
 
     dataset_name: str
@@ -59,6 +62,7 @@ class PlanSummary:
     decisions: list[Decision]
     notes: list[str]
     left_out: list[Problem]
+    costs: dict[str, Any]
 
 
 def plan_and_preprocess(
@@ -72,6 +76,7 @@ def plan_and_preprocess(
     overrides: Overrides | None = None,
     device_gb: float | None = None,
     on: str | None = None,
+    throughput: Throughput | None = None,
 ) -> PlanSummary:
     """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
 
@@ -89,6 +94,8 @@ def plan_and_preprocess(
         device_gb: memory of the device in GB; None: that of this machine.
         on: a Ray cluster, as `core.cluster.parse_cluster` reads it, that measures and preprocesses the cases; all its
             machines see the workspace under the same path.
+        throughput: of the device that will train, as `cost_model.measure_throughput` finds it; None: costs are told
+            without hours.
 
     Raises:
         UserError: the data set does not exist, is not consistent or holds no case that can be used; or another process
@@ -98,7 +105,9 @@ def plan_and_preprocess(
     numbers = overrides.applied_to(load_preset(preset))
     name = workspace.dataset_name(dataset_id)
     with planning_locked(workspace, name), connected(on) as cluster:
-        return _plan(name, workspace, device_kind, memory_gb, numbers, quiet, strict, overrides, device_gb, cluster)
+        return _plan(
+            name, workspace, device_kind, memory_gb, numbers, quiet, strict, overrides, device_gb, cluster, throughput
+        )
 
 
 def _plan(
@@ -112,9 +121,11 @@ def _plan(
     overrides: Overrides,
     device_gb: float | None,
     cluster: Cluster | None,
+    throughput: Throughput | None,
 ) -> PlanSummary:
     """`plan_and_preprocess` when no other process works with the plan."""
     # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
+    from medt_pipeline.planning.cost_model import COSTS_FILE, bytes_of, cost_record, costs_of_plan
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
     from medt_pipeline.planning.preprocessing import preprocess
 
@@ -129,6 +140,7 @@ def _plan(
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
     _remove_unfinished(preprocessed)
+    (preprocessed / COSTS_FILE).unlink(missing_ok=True)
     write_json(preprocessed / "dataset_fingerprint.json", found.nnunet)
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
@@ -148,9 +160,13 @@ def _plan(
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet, cluster)
+    count, cases = max(len(folds.value), 1), found.fingerprint.cases
+    costs = costs_of_plan(plans, planner.steps, cases, count, len(dataset_json["labels"]), preprocessed)
+    record = cost_record(costs, throughput, len(cases), bytes_of(raw) + bytes_of(preprocessed))
+    write_json(preprocessed / COSTS_FILE, record)
     if found.problems:
         notes.insert(0, _left_out(found.problems))
-    return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)
+    return PlanSummary(name, plans_file, planner.decisions, notes, found.problems, record)
 
 
 def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = False, on: str | None = None) -> Path:
@@ -170,6 +186,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     Raises:
         UserError: the data set is not planned, or the plans contradict themselves; nothing is written then.
     """
+    from medt_pipeline.planning.cost_model import COSTS_FILE
     from medt_pipeline.planning.edited import consistent, require_memory
     from medt_pipeline.planning.planner import PLANS_NAME
     from medt_pipeline.planning.preprocessing import preprocess
@@ -181,6 +198,8 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
         raise UserError(f"{name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
     with planning_locked(workspace, name), connected(on) as cluster:
         _remove_unfinished(preprocessed)
+        # Of the plan before it was edited.
+        (preprocessed / COSTS_FILE).unlink(missing_ok=True)
         plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
         for configuration in plans["configurations"]:
             plans = consistent(plans, configuration, str(plans_file))
