@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from medt_pipeline.attention import axial_attention
 from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
 from medt_pipeline.planning.cost_model import (
     COSTS_FILE,
+    REACHED,
     Cost,
     Throughput,
     bytes_of,
@@ -104,7 +104,7 @@ def test_the_work_of_a_fold_is_that_of_its_batches_and_images(planned: Drawn) ->
     step = estimate_training_memory(_network, 3, (64, 64), 2, "cpu")
     cost = estimate_cost(CONFIGURATION, step, cases, 5, 2, 1234)
     assert (cost.steps_of_fold, cost.folds, cost.preprocessed) == (40, 5, 1234)
-    # Steps and validated batches of twice as many patches; two held-out images of three patches and their mirror images.
+    # Steps and validated batches of twice as many patches; two held-out images of three patches, mirrored too.
     expected = 40 * 2 * step.step.operations + 20 * 2 * step.forward.operations + 2 * 6 / 2 * step.forward.operations
     assert cost.fold.operations == expected
     assert cost.images.operations == 1000 * 6 / 2 * step.forward.operations
@@ -112,8 +112,8 @@ def test_the_work_of_a_fold_is_that_of_its_batches_and_images(planned: Drawn) ->
 
 def test_hours_and_sentences() -> None:
     throughput = Throughput(operations=1e9, traffic=1e8)
-    assert throughput.hours(Work(7.2e12, 3.6e11)) == pytest.approx(2 + 1)
-    cost = Cost(100, Work(7.2e12, 3.6e11), 5, Work(3e10, 0.0), 12_345_678, 2_000, 999)
+    assert throughput.hours(Work(7.2e12, 3.6e11)) == pytest.approx((2 + 1) / REACHED)
+    cost = Cost(100, Work(REACHED * 7.2e12, REACHED * 3.6e11), 5, Work(REACHED * 3e10, 0.0), 12_345_678, 2_000, 999)
     record = cost_record({"2d": cost}, throughput, 10, 10**9)
     assert record["bytes"] == {"raw_and_preprocessed": 10**9, "results": 2_999, "workspace": 10**9 + 2_999}
     assert cost_sentences(record) == [
