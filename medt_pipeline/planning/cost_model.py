@@ -22,8 +22,8 @@ KEPT_CHECKPOINTS = 2
 MOMENTS = {"AdamW": 2, "SGD": 1}
 """Numbers that an optimizer keeps for each weight."""
 REACHED = 0.75
-"""Share of the measured throughput that networks reach: 0.8 on a quiet core and 0.67 on a busy one, the same for MedT-M and
-for nnU-Net's U-Net of 32 to 512 features (128 × 128, batch 4). Not measured on GPUs."""
+"""Share of the measured throughput that networks reach: 0.8 on a quiet core and 0.67 on a busy one, the same for MedT-M
+and for nnU-Net's U-Net of 32 to 512 features (128 × 128, batch 4). Not measured on GPUs."""
 REPEATS = 5
 """Of a measurement, of which the fastest counts: what else a machine does only makes it slower."""
 
