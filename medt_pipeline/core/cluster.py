@@ -115,14 +115,7 @@ class Cluster:
                 f"{what} needs {memory / 1e9:.1f} GB, but the machines of the Ray cluster have at most "
                 f"{most / 1e9:.1f}; plan with less --memory or add a larger machine."
             )
-        if cores is None and gpus:
-            cores = min(machine["CPU"] // machine["GPU"] for machine in fitting)
-        elif cores is None and at_once is None:
-            cores = min(machine["CPU"] for machine in fitting)
-        elif cores is None:
-            most = max(machine["CPU"] for machine in fitting)
-            cores = min(sum(machine["CPU"] for machine in fitting) // at_once, most)
-        return Needs(max(float(cores), 1.0), gpus, memory)
+        return Needs(max(float(cores or _share(fitting, gpus, at_once)), 1.0), gpus, memory)
 
     def shards(self, items: Sequence[Item], needs: Needs) -> list[list[Item]]:
         """The items in lists of about one length, in their order, for tasks of such needs."""
@@ -276,6 +269,15 @@ def _require_answer(address: str) -> None:
         raise UserError(
             f"The Ray cluster {address} does not answer ({reason_of(error)}); start it with ray start."
         ) from None
+
+
+def _share(machines: Sequence[dict[str, float]], gpus: int, at_once: int | None) -> float:
+    """Cores of a task: a GPU's share of its machine, or of all cores what `at_once` tasks leave for each."""
+    if gpus:
+        return min(machine["CPU"] // machine["GPU"] for machine in machines)
+    if at_once is None:
+        return min(machine["CPU"] for machine in machines)
+    return min(sum(machine["CPU"] for machine in machines) // at_once, max(machine["CPU"] for machine in machines))
 
 
 def _room(machine: dict[str, float], needs: Needs) -> int:

@@ -25,12 +25,12 @@ REACHED = 0.75
 """Share of the measured throughput that networks reach: 0.8 on a quiet core and 0.67 on a busy one, the same for MedT-M
 and for nnU-Net's U-Net of 32 to 512 features (128 × 128, batch 4). Not measured on GPUs."""
 REPEATS = 5
-"""Of a measurement, of which the fastest counts: what else a machine does only makes it slower."""
+"""Of a measurement, of which the fastest counts."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """What a device does in a second, as measured on an idle moment of it.
+    """What a device that does nothing else does in a second.
 
     Attributes:
         operations: floating-point operations of a convolution.
@@ -211,14 +211,19 @@ def bytes_of(folder: Path) -> int:
 
 
 def _fastest(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest of some calls, the first of which may be one that prepares."""
+    """Seconds of the fastest of some calls, the first of which may be one that prepares.
+
+    On a CPU those that its cores were at work, so that what else the machine does at the moment does not count.
+    """
+    on_cpu = device.type == "cpu"
+    clock, at_once = (time.process_time, torch.get_num_threads()) if on_cpu else (time.perf_counter, 1)
     found = []
     for _ in range(REPEATS):
         _wait_for(device)
-        began = time.perf_counter()
+        began = clock()
         work()
         _wait_for(device)
-        found.append(time.perf_counter() - began)
+        found.append((clock() - began) / at_once)
     return min(found)
 
 
