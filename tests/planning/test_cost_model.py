@@ -113,12 +113,12 @@ def test_the_work_of_a_fold_is_that_of_its_batches_and_images(planned: Drawn) ->
 def test_hours_and_sentences() -> None:
     throughput = Throughput(operations=1e9, traffic=1e8)
     assert throughput.hours(Work(7.2e12, 3.6e11)) == pytest.approx((2 + 1) / REACHED)
-    cost = Cost(100, Work(REACHED * 7.2e12, REACHED * 3.6e11), 5, Work(REACHED * 3e10, 0.0), 12_345_678, 2_000, 999)
+    cost = Cost(100, Work(REACHED * 7.2e12, REACHED * 3.6e11), 5, Work(REACHED * 3e10, 0.0), 12_345_678, 2_000, 990)
     record = cost_record({"2d": cost}, throughput, 10, 10**9)
-    assert record["bytes"] == {"raw_and_preprocessed": 10**9, "results": 2_999, "workspace": 10**9 + 2_999}
+    assert record["bytes"] == {"raw_and_preprocessed": 10**9, "results": 2_990, "workspace": 10**9 + 2_990}
     assert cost_sentences(record) == [
         "2d: a fold about 3 h of this device, all 5 about 15 h; 1,000 images about 2.5 min with all folds.",
-        "2d: 12 MB of arrays, about 2 kB of checkpoints, at most 1 kB of held-out probabilities.",
+        "2d: 12 MB of arrays, about 2 kB of checkpoints, at most 990 B of held-out probabilities.",
         "The workspace with all of it: about 1 GB.",
     ]
     without = cost_record({"2d": cost}, None, 10, 0)
