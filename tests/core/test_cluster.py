@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,16 +80,8 @@ def test_here_each_item_is_a_list_of_its_own() -> None:
     assert list(map_cases(lambda items: [len(items) * item for item in items], [3, 1, 2], 2, None, 0, "x")) == [3, 1, 2]
 
 
-@pytest.fixture
-def here() -> Iterator[Cluster]:
-    ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield Cluster(ray)
-    ray.shutdown()
-
-
 @pytest.mark.slow
-def test_a_failed_list_is_told_after_the_others_were_done(here: Cluster, tmp_path) -> None:
+def test_a_failed_list_is_told_after_the_others_were_done(ray_cluster: Any, tmp_path: Path) -> None:
     def work(items: list[int]) -> list[int]:
         if 3 in items:
             raise UserError("3 is too many")
@@ -99,6 +92,7 @@ def test_a_failed_list_is_told_after_the_others_were_done(here: Cluster, tmp_pat
             (tmp_path / str(item)).touch()
         return [10 * item for item in items]
 
+    here = Cluster(ray_cluster)
     needs = here.needs("x", 10**6, cores=1)
     found = []
     with pytest.raises(UserError, match="1 of 8 tasks failed; run the same command again") as refusal:

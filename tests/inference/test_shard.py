@@ -178,13 +178,9 @@ def test_what_cannot_be_is_one_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_on_a_cluster_the_files_are_the_same(
     ensemble: Ensemble, images: Path, options: PredictionOptions, in_one_go: dict[str, bytes], tmp_path: Path
 ) -> None:
-    ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        predict_images(images, place_of((tmp_path / "masks").as_uri()), ensemble, CPU, options, on="ray")
-    finally:
-        ray.shutdown()
+    predict_images(images, place_of((tmp_path / "masks").as_uri()), ensemble, CPU, options, on="ray")
     assert files_of(tmp_path / "masks") == in_one_go

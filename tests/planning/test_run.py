@@ -78,15 +78,11 @@ def test_a_list_of_cases_that_is_done_twice_leaves_the_same_files(planned: Drawn
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_on_a_cluster_plan_and_arrays_are_the_same(planned: Drawn, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
     again = planned.copy(tmp_path / "again", "preprocessed", "results")
     workspace = again.workspace.activate()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        plan_and_preprocess(DATASET_ID, workspace, "cpu", quiet=True, on="ray")
-    finally:
-        ray.shutdown()
+    plan_and_preprocess(DATASET_ID, workspace, "cpu", quiet=True, on="ray")
     for folder in (".", "MedTPlans_2d", "gt_segmentations"):
         expected = {file.name: file for file in (planned.preprocessed / folder).iterdir() if file.is_file()}
         found = {file.name: file.read_bytes() for file in (again.preprocessed / folder).iterdir() if file.is_file()}
