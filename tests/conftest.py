@@ -84,7 +84,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Ray, connected to a cluster of this machine alone that has two cores."""
     ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
-    # Other programs may fill this machine's cores and memory: tasks are as important as tests, and are not killed for it.
+    # Other programs may fill this machine: tasks count as much as tests, and are not killed for its memory.
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
     ray.init(num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
