@@ -105,7 +105,10 @@ class Cluster:
         Raises:
             UserError: no machine has that.
         """
-        able = [machine for machine in self._machines() if machine.get("GPU", 0) >= gpus]
+        machines = self._machines()
+        if not machines:
+            raise UserError("The Ray cluster has no machine with cores for tasks yet; run again when one has joined.")
+        able = [machine for machine in machines if machine.get("GPU", 0) >= gpus]
         if not able:
             raise UserError("None of the machines of the Ray cluster has a GPU for Ray; use --device cpu.")
         fitting = [machine for machine in able if machine.get("memory", 0) >= memory]

@@ -53,7 +53,7 @@ class PredictionSummary:
         seconds: wall time.
     """
 
-    masks: list[Path] = field(default_factory=list)
+    masks: list[Place] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unlike: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -126,7 +126,7 @@ def _predict_all(
         if result.failed is not None:
             summary.failed[image.name] = result.failed
         else:
-            summary.masks.append(Path(f"{target}/{stem_of(Path(image.name))}.png"))
+            summary.masks.append(target / f"{stem_of(Path(image.name))}.png")
         if result.unlike is not None:
             summary.unlike[image.name] = result.unlike
     summary.seconds = time.monotonic() - started

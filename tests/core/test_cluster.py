@@ -64,6 +64,8 @@ def test_a_task_takes_its_share_of_a_machine() -> None:
         cluster.needs("a", 11)
     with pytest.raises(UserError, match="has a GPU for Ray; use --device cpu"):
         Cluster(_Machines({"CPU": 8, "memory": 10.0})).needs("a", 1, gpus=1)
+    with pytest.raises(UserError, match="no machine with cores for tasks yet"):
+        Cluster(_Machines({"memory": 10.0})).needs("a", 1)
 
 
 def test_shards_hold_every_item_once_and_keep_all_machines_busy() -> None:

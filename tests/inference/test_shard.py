@@ -144,7 +144,7 @@ def test_behind_urls_the_files_are_the_same(
         predict_images(source, target, ensemble, CPU, options)
     summary = predict_images(source, target, ensemble, CPU, options)
     assert predicted[3:] == ["2.png", "3.png", "broken.png"]
-    assert [str(mask) for mask in summary.masks][:1] == ["memory:/masks/0.png"]
+    assert [str(mask) for mask in summary.masks][:1] == ["memory://masks/0.png"]
     assert "memory://images/broken.png" in summary.failed["broken.png"]
     fsspec.filesystem("memory").get("/masks/", str(tmp_path / "masks"), recursive=True)
     assert files_of(tmp_path / "masks") == in_one_go
