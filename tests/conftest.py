@@ -87,7 +87,7 @@ def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # Other programs may fill this machine: tasks count as much as tests, and are not killed for its memory.
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
-    ray.init(num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 
