@@ -81,12 +81,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Ray, connected to a cluster of this machine alone that has two cores."""
+def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ray, for clusters on this machine whatever else it does: tasks count as tests, and die of no full memory."""
     ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
-    # Other programs may fill this machine: tasks count as much as tests, and are not killed for its memory.
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    return ray
+
+
+@pytest.fixture
+def ray_cluster(ray_alone: Any) -> Iterator[Any]:
+    """Ray, connected to a cluster of this machine alone that has two cores."""
+    ray = ray_alone
     ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()

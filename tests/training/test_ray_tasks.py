@@ -22,9 +22,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(ray_alone: Any) -> Iterator[Any]:
     """Two machines of one core each."""
-    pytest.importorskip("ray", reason="the extra [cluster] is not installed")
     from ray.cluster_utils import Cluster
 
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "memory": 3 * 10**9})
