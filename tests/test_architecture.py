@@ -15,6 +15,7 @@ ROOMS = (
     "demo",
     "report",
     "slides",
+    "clips",
     "inference",
     "nnunet_shim",
     "training",

@@ -14,6 +14,7 @@ import numpy as np
 
 from medt_pipeline.core.dicom.frames import Clip, read_frame
 from medt_pipeline.core.dicom.geometry import Region
+from medt_pipeline.core.dicom.identity import hide
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import require_folder, write_text
 from medt_pipeline.core.pixel_size import PixelSize
@@ -27,7 +28,7 @@ from ..writer import write_dataset
 from .files import Found, FoundClip, files_below, scan
 from .labels import Labels, find_labels
 from .masks import ClipMask, NoMark
-from .patients import SALT_FILE, hide, salt_for, short_hash
+from .patients import SALT_FILE, salt_for, short_hash
 
 _SALT_NOTE = "With this salt and a list of patients, case names can be traced back: delete the file before sharing."
 _GROUP_RULES = {

@@ -11,10 +11,11 @@ from pydicom import Dataset, uid
 
 from medt_pipeline.core.dicom.frames import Clip, read_clip
 from medt_pipeline.core.dicom.header import is_dicom, opened
+from medt_pipeline.core.dicom.identity import IDENTITY_KEYWORDS, identifying_words
 from medt_pipeline.core.images import LOSSLESS_ENDINGS
 
 from ..problems import Problems, count
-from .patients import IDENTITY_KEYWORDS, identifying_words, patient_key
+from .patients import patient_key
 
 CLIP_CLASSES = (
     uid.UltrasoundImageStorage,
@@ -40,7 +41,7 @@ class FoundClip:
         relative: its path below the source.
         instance: SOP Instance UID, by which segmentations refer to it; the relative path where there is none.
         patient: see `patients.patient_key`; study: Study Instance UID, "" where there is none.
-        words: words of its header that name a person; see `patients.identifying_words`.
+        words: words of its header that name a person; see `identity.identifying_words`.
         burned_in: the file says that its pixels name the patient.
     """
 

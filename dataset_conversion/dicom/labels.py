@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medt_pipeline.core.dicom.header import is_dicom, read_header
+from medt_pipeline.core.dicom.identity import IDENTITY_KEYWORDS, hide, identifying_words
 from medt_pipeline.core.errors import UserError
 
 from ..label_mapping import DeclaredLabel, parse_labels
@@ -15,7 +16,6 @@ from ..masks import MaskReading, MaskSource
 from ..problems import Problems
 from .files import SEGMENTATION_CLASSES, Found, FoundClip, files_below
 from .masks import is_mask_file, match_masks
-from .patients import IDENTITY_KEYWORDS, hide, identifying_words
 from .segmentation import Mark, Place, SegmentMask, number_classes, read_marks
 
 

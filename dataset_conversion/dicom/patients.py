@@ -1,4 +1,4 @@
-"""What stands for a patient outside the hospital: salted hashes, and messages in which no name is left."""
+"""What stands for a patient outside the hospital: salted hashes."""
 
 from __future__ import annotations
 
@@ -6,33 +6,20 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.multival import MultiValue
 
+from medt_pipeline.core.dicom.identity import text_of
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 
 SALT_FILE = "medt_dicom.json"
 """In the raw data set; who has it and a list of patients can tell which is which, so it is deleted before sharing."""
 
-IDENTITY_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientBirthName",
-    "OtherPatientIDs",
-    "OtherPatientNames",
-    "AccessionNumber",
-)
 _HASH_DIGITS = 10
 """Sixteen to the power of ten: among 10,000 patients, two share a hash once in 20,000 data sets, and are then one
 group."""
-_SHORT = 4
-"""Words of fewer letters are hidden where they stand alone; longer ones also inside of others."""
 
 
 def salt_for(dataset_folder: Path) -> str:
@@ -62,36 +49,10 @@ def patient_key(header: Dataset) -> tuple[str, ...]:
 
     Empty where there is none of them.
     """
-    identifier, name = _text(header, "PatientID"), _text(header, "PatientName")
+    identifier, name = text_of(header, "PatientID"), text_of(header, "PatientName")
     if identifier:
-        return ("patient", _text(header, "IssuerOfPatientID"), identifier)
+        return ("patient", text_of(header, "IssuerOfPatientID"), identifier)
     if name:
-        return ("name", name, _text(header, "PatientBirthDate"))
-    study = _text(header, "StudyInstanceUID")
+        return ("name", name, text_of(header, "PatientBirthDate"))
+    study = text_of(header, "StudyInstanceUID")
     return ("study", study) if study else ()
-
-
-def identifying_words(header: Dataset) -> frozenset[str]:
-    """The words of a header that name a person, in lower case: parts of names, ids, dates of birth."""
-    words: set[str] = set()
-    for keyword in IDENTITY_KEYWORDS:
-        text = _text(header, keyword).lower()
-        if keyword == "PatientBirthDate" and re.fullmatch(r"\d{8}", text):
-            words.update((f"{text[:4]}-{text[4:6]}-{text[6:]}", f"{text[6:]}.{text[4:6]}.{text[:4]}"))
-        words.update(re.split(r"[\s^=,;\\]+", text))
-    return frozenset(word for word in words if len(word) > 1)
-
-
-def hide(text: str, words: Iterable[str]) -> str:
-    """`text` with every identifying word replaced by `***`, whatever its case."""
-    for word in sorted(words, key=lambda word: (-len(word), word)):
-        plain = re.escape(word)
-        pattern = plain if len(word) >= _SHORT else rf"(?<![^\W_]){plain}(?![^\W_])"
-        text = re.sub(pattern, "***", text, flags=re.IGNORECASE)
-    return text
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    value = header.get(keyword)
-    several = value if isinstance(value, MultiValue) else [value]
-    return " ".join(str(one).strip() for one in several if one is not None).strip()

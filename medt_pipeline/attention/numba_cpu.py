@@ -161,7 +161,11 @@ def run(kernel: Callable[..., None], job: Job, tensors: tuple[Tensor, ...], *add
     from medt_pipeline.attention.numba_layout import View
 
     arguments = (job.zero, job.sizes, *[View(x.data_ptr(), *x.stride()) for x in tensors], *addresses)
-    chunks = job.sizes.chunks
+    share_chunks(kernel, arguments, job.sizes.chunks)
+
+
+def share_chunks(kernel: Callable[..., None], arguments: tuple[Any, ...], chunks: int) -> None:
+    """Call `kernel(*arguments, first chunk, last chunk, thread)` for all chunks, on torch's number of threads."""
     threads = min(torch.get_num_threads(), chunks)
     if threads == 1:
         kernel(*arguments, 0, chunks, 0)

@@ -123,6 +123,67 @@ def store(typing: Any, start: Any, index: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def load_float(typing: Any, start: Any, index: Any) -> Any:
+    """`load` of float32, or of bfloat16 that is brought to float32: `start` points to its bits, as uint16."""
+    lanes = Lanes(types.float32)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = context.get_value_type(lanes)
+        if start.dtype == types.float32:
+            value = builder.load(_address(builder, args[0], args[1], vector))
+            value.align = 4
+            return value
+        halves = ir.VectorType(ir.IntType(16), lanes.count)
+        bits = builder.load(_address(builder, args[0], args[1], halves))
+        bits.align = 2
+        whole = ir.VectorType(ir.IntType(32), lanes.count)
+        shift = ir.Constant(whole, [16] * lanes.count)
+        return builder.bitcast(builder.shl(builder.zext(bits, whole), shift), vector)
+
+    return lanes(start, types.int64), generate
+
+
+@intrinsic
+def store_float(typing: Any, start: Any, index: Any, lanes: Any) -> Any:
+    """The reverse of `load_float`; to the nearest bfloat16, halves to even. A NaN stays one."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = args[2]
+        if start.dtype == types.float32:
+            written = builder.store(value, _address(builder, args[0], args[1], value.type))
+            written.align = 4
+            return context.get_dummy_value()
+        count = value.type.count
+        whole, halves = ir.VectorType(ir.IntType(32), count), ir.VectorType(ir.IntType(16), count)
+
+        def constant(number: int) -> Any:
+            return ir.Constant(whole, [number] * count)
+
+        bits = builder.bitcast(value, whole)
+        odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
+        rounded = builder.add(builder.add(bits, constant(0x7FFF)), odd)
+        # rounding up the bits of a NaN could make an infinity of it
+        kept = builder.select(builder.fcmp_unordered("uno", value, value), constant(0x7FC00000), rounded)
+        narrow = builder.trunc(builder.lshr(kept, constant(16)), halves)
+        written = builder.store(narrow, _address(builder, args[0], args[1], halves))
+        written.align = 2
+        return context.get_dummy_value()
+
+    return types.void(start, types.int64, lanes), generate
+
+
+@intrinsic
+def where_positive(typing: Any, condition: Any, a: Any, b: Any) -> Any:
+    """`a` in lanes where `condition` is above 0, else `b`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
+
+    return a(condition, a, a), generate
+
+
+@intrinsic
 def splat(typing: Any, scalar: Any) -> Any:
     """All lanes set to `scalar`."""
     lanes = Lanes(scalar)

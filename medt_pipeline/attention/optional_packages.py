@@ -9,7 +9,7 @@ import warnings
 import torch
 
 WITHOUT = {
-    "numba": "attention on the CPU falls back to the much slower plain torch. Run: pip install numba",
+    "numba": "attention and normalisation on the CPU fall back to the much slower plain torch. Run: pip install numba",
     "triton": "attention on the GPU falls back to the much slower plain torch. Triton comes with torch's wheels for "
     "CUDA and ROCm on Linux; run: pip install triton, or on Windows: pip install triton-windows",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Predict a mask for each image (png, bmp, tif, jpg; any name; a folder or one file) with a model file, or\n"
         "with the recipe of medt_find_best or, where there is none, all trained folds of the configuration 2d.\n"
         "Masks are PNG files that hold the labels 0, 1, …; --overlays writes pictures to look at.\n"
-        "Whole slides (svs, ndpi, mrxs, pyramidal or OME tif, …) give a label image, GeoJSON for QuPath and areas.",
+        "Whole slides (svs, ndpi, mrxs, pyramidal or OME tif, …) give a label image, GeoJSON for QuPath and areas.\n"
+        "Clips (DICOM, mp4, avi, …) give masks of all frames, a video with contours, and areas over time.",
         "medt_predict -i images -o masks --overlays",
     )
     parser.add_argument(
-        "-i", "--input", required=True, metavar="PATH", help="folder of images or slides, or one of them; or a URL"
+        "-i", "--input", required=True, metavar="PATH", help="folder of images, slides or clips, or one; or images' URL"
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the masks, or its URL")
     parser.add_argument("-m", "--model", type=Path, metavar="FILE", help="model file (.medt) of medt_export")
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
     add_cluster_option(parser, "predict")
     _add_slide_options(parser)
+    _add_clip_options(parser)
     return run(parser, _predict, arguments)
 
 
@@ -59,6 +61,28 @@ def _add_slide_options(parser: argparse.ArgumentParser) -> None:
     slides.add_argument("--whole-slide", action="store_true", help="predict everywhere, not only where tissue is found")
 
 
+def _add_clip_options(parser: argparse.ArgumentParser) -> None:
+    clips = parser.add_argument_group("clips")
+    clips.add_argument(
+        "--smooth-frames",
+        type=_window,
+        default=1,
+        metavar="off|N",
+        help="average probabilities over N frames (odd); default: off",
+    )
+    clips.add_argument(
+        "--keep-identifiers", action="store_true", help="write patient and study of a DICOM clip into its results"
+    )
+
+
+def _window(text: str) -> int:
+    """A number of frames with one in the middle, 1 for "off"; what is none is a typing error."""
+    value = 1 if text == "off" else int(text)
+    if value < 1 or value % 2 == 0:
+        raise ValueError(text)
+    return value
+
+
 def _size(text: str) -> float:
     """A pixel size in micrometres; what is none is a typing error."""
     value = float(text)
@@ -68,36 +92,67 @@ def _size(text: str) -> float:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from medt_pipeline.core.cluster import parse_cluster
+    from medt_pipeline.core.clips import open_clip
     from medt_pipeline.core.remote import place_of
-    from medt_pipeline.core.slides import list_slides
-    from medt_pipeline.inference.inputs import list_inputs
 
-    # Before anything slow is loaded.
-    source, target = place_of(options.input), place_of(options.output)
-    slides = list_slides(source) if isinstance(source, Path) else []
-    if slides and (options.on is not None or not isinstance(target, Path)):
-        raise UserError("--on and URLs are for pictures; whole slides are predicted here, into a folder.")
+    # before anything slow is loaded
+    options.input, options.output = place_of(options.input), place_of(options.output)
+    slides, clips = _slides_and_clips(options)
+    with_images = _wants_images(slides, clips, options)
+    if clips and options.input.is_file():
+        open_clip(options.input)
+    ensemble, training_images = _of_file(options) if options.model else _of_workspace(options)
+    if options.warn_shift and training_images is None:
+        raise UserError("--warn-shift needs the facts of the training images, which are not known here; leave it out.")
+    print(f"Predicting with {ensemble.name}{' as medt_find_best chose' if ensemble.recipe else ''}.")
+    statuses = [
+        *([_predict_slides(slides, ensemble, options)] if slides else []),
+        *([_predict_images(ensemble, training_images, options)] if with_images else []),
+        *([_predict_clips(clips, ensemble, options)] if clips else []),
+    ]
+    return max(statuses)
+
+
+def _slides_and_clips(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    from medt_pipeline.core.clips import list_clips
+    from medt_pipeline.core.cluster import parse_cluster
+    from medt_pipeline.core.slides import list_slides
+
     if options.on is not None:
         parse_cluster(options.on)
-    if not slides:
-        list_inputs(source)
-    ensemble, training_images = _of_file(options) if options.model else _of_workspace(options)
+    if not isinstance(options.input, Path):
+        return [], []
+    slides, clips = list_slides(options.input), list_clips(options.input)
+    if (slides or clips) and (options.on is not None or not isinstance(options.output, Path)):
+        raise UserError("--on and URLs are for pictures; slides and clips are predicted here, into a folder.")
+    return slides, clips
 
+
+def _wants_images(slides: Sequence[Path], clips: Sequence[Path], options: argparse.Namespace) -> bool:
+    """Whether images are to be predicted: beside clips those that are there, beside slides none, else there must be."""
+    from medt_pipeline.core.images import list_images
+    from medt_pipeline.inference.inputs import list_inputs
+
+    among_clips = bool(clips) and options.input.is_dir() and bool(list_images(options.input))
+    with_images = not slides and (not clips or among_clips)
+    if with_images:
+        list_inputs(options.input)
+    elif options.uncertainty or options.save_probabilities or options.warn_shift:
+        what = "whole slides" if slides else "clips"
+        raise UserError(
+            f"--uncertainty, --save-probabilities and --warn-shift are for pictures; leave them out for {what}."
+        )
+    return with_images
+
+
+def _predict_images(ensemble: Ensemble, training_images: TrainingImages | None, options: argparse.Namespace) -> int:
     from medt_pipeline.core.overlays import draw_overlay
     from medt_pipeline.inference.predict import PredictionOptions, predict_images
     from medt_pipeline.training.device import choose_device
 
-    if options.warn_shift and training_images is None:
-        raise UserError("--warn-shift needs the facts of the training images, which are not known here; leave it out.")
-    print(f"Predicting with {ensemble.name}{' as medt_find_best chose' if ensemble.recipe else ''}.")
-    if slides and options.warn_shift:
-        raise UserError("--warn-shift is for pictures; leave it out for whole slides.")
-    if slides:
-        return _predict_slides(slides, ensemble, options)
     summary = predict_images(
-        source,
-        target,
+        options.input,
+        options.output,
         ensemble,
         choose_device(options.device, elsewhere=options.on is not None),
         PredictionOptions(
@@ -109,22 +164,48 @@ def _predict(options: argparse.Namespace) -> int:
         ),
         options.on,
     )
-    print(f"{len(summary.masks)} masks in {target} ({summary.seconds:.1f} s).")
+    print(f"{len(summary.masks)} masks in {options.output} ({summary.seconds:.1f} s).")
     _warn_of_shift(summary)
-    for name, reason in summary.failed.items():
+    return _tell_failed(summary.failed)
+
+
+def _predict_clips(clips: Sequence[Path], ensemble: Ensemble, options: argparse.Namespace) -> int:
+    from medt_pipeline.clips.predict import ClipOptions, predict_clips
+    from medt_pipeline.training.device import choose_device
+
+    summary = predict_clips(
+        clips,
+        options.output,
+        ensemble,
+        choose_device(options.device),
+        ClipOptions(
+            smooth_frames=options.smooth_frames,
+            keep_identifiers=options.keep_identifiers,
+            mirror=not options.no_mirroring,
+            tell=lambda sentence: print(sentence, flush=True),
+        ),
+    )
+    if options.input.is_file() and summary.failed:
+        raise UserError(next(iter(summary.failed.values())))
+    frames = sum(summary.frames.values())
+    print(f"{len(summary.frames)} clips ({frames} frames) in {options.output} ({summary.seconds:.1f} s).")
+    return _tell_failed(summary.failed)
+
+
+def _tell_failed(failed: Mapping[str, str]) -> int:
+    """Say on standard error what was not predicted; the exit status."""
+    for name, reason in failed.items():
         print(f"not predicted: {name}: {reason}", file=sys.stderr)
-    return PARTLY if summary.failed else SUCCESS
+    return PARTLY if failed else SUCCESS
 
 
 def _predict_slides(slides: Sequence[Path], ensemble: Ensemble, options: argparse.Namespace) -> int:
     from medt_pipeline.slides.predict import SlideOptions, predict_slides
     from medt_pipeline.training.device import choose_device
 
-    if options.uncertainty or options.save_probabilities:
-        raise UserError("--uncertainty and --save-probabilities are for pictures; leave them out for whole slides.")
     summary = predict_slides(
         slides,
-        Path(options.output),
+        options.output,
         ensemble,
         choose_device(options.device),
         SlideOptions(
@@ -136,9 +217,7 @@ def _predict_slides(slides: Sequence[Path], ensemble: Ensemble, options: argpars
         ),
     )
     print(f"{len(summary.areas)} slides in {options.output} ({summary.seconds:.1f} s).")
-    for name, reason in summary.failed.items():
-        print(f"not predicted: {name}: {reason}", file=sys.stderr)
-    return PARTLY if summary.failed else SUCCESS
+    return _tell_failed(summary.failed)
 
 
 def _of_file(options: argparse.Namespace) -> tuple[Ensemble, TrainingImages | None]:

@@ -8,11 +8,13 @@ import platform
 import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from medt_pipeline.core.remote import without_secrets
 
 _PACKAGES = ("medt_pipeline", "nnunetv2", "torch", "numpy", "numba")
+_PIECE = 2**20
 
 
 def environment() -> dict[str, Any]:
@@ -34,6 +36,15 @@ def versions() -> dict[str, str]:
 def content_hash(content: Any) -> str:
     """SHA-256 of JSON-like `content`, the same whatever the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _version(package: str) -> str:

@@ -18,6 +18,12 @@ def refresh_interval() -> float:
     return 0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
 
 
-def progress(items: Iterable[Item], description: str, total: int, unit: str, quiet: bool = False) -> Iterable[Item]:
-    """Pass `items` through and show on standard error how many of `total` have passed, unless `quiet`."""
+def progress(
+    items: Iterable[Item], description: str, total: int | None, unit: str, quiet: bool = False
+) -> Iterable[Item]:
+    """Pass `items` through and show on standard error how many of `total` have passed, unless `quiet`.
+
+    Args:
+        total: None where it is not known.
+    """
     return tqdm(items, desc=description, total=total, unit=unit, disable=quiet, mininterval=refresh_interval())

@@ -41,7 +41,20 @@ class ObjectPixels:
         Pixels that the two share have the distance 0, and to all others the nearest pixel of `other` is on its outline.
         """
         outside = self._coordinates[one][self._others[one] != other + 1]
-        return float(others._tree(other).query(outside)[0].max()) if len(outside) else 0.0
+        if not len(outside):
+            return 0.0
+        farthest = outside[others._may_be_farthest(other, outside)]
+        return float(others._tree(other).query(farthest)[0].max())
+
+    def _may_be_farthest(self, one: int, points: np.ndarray) -> np.ndarray:
+        """Which of `points` may be farthest from object `one`, so that a speck in a large object needs few queries.
+
+        A point's distance to one of the object's pixels is at least that to the object, and at most the object's
+        diagonal more.
+        """
+        distances = np.linalg.norm(points - self._coordinates[one][0], axis=1)
+        diagonal = np.linalg.norm(self.high[one] - self.low[one])
+        return distances >= distances.max() - diagonal
 
     def _tree(self, one: int) -> KDTree:
         if one not in self._trees:

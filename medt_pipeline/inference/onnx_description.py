@@ -61,9 +61,11 @@ def _resampling(how: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any
     else:
         factors = [1 / float(one) for one in how["spacing"][-2:]]
         target = f"round(height * {factors[0]:.9g}) × round(width * {factors[1]:.9g}), halves to even"
+    spline = "spline of that order as scikit-image's resize with mode='edge' and anti_aliasing=False"
+    mean = "weighted mean under a triangle as wide as two pixels of the result, as torch's bilinear interpolate with "
+    method = f"{mean}antialias=True; where a side grows: {spline}" if how["antialiased"] else spline
     return {
         "size": target,
         "order": arguments["order"],
-        "method": "spline of that order as scikit-image's resize with mode='edge' and anti_aliasing=False, after the "
-        "normalization; nothing where the size is the same",
+        "method": f"{method}; after the normalization; nothing where the size is the same",
     }

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medt_pipeline.network.fused_norm import FusedInstanceNorm, can_fuse
+
 Norm = Literal["instance", "group", "layer", "batch"]
 """What is normalised together: a channel of an image, a group of channels of an image, all channels at one position, a
 channel of the whole batch."""
@@ -48,6 +50,9 @@ class Normalisation(nn.Module):
             normalised = F.layer_norm(channels_last, channels_last.shape[-1:], self.weight, self.bias, EPS)
             return self._activated(normalised.permute(0, 3, 1, 2))
         if self.kind == "instance" and x.device.type == "cpu" and not torch.compiler.is_compiling():
+            if can_fuse(x, self.weight, patches):
+                slope = NEGATIVE_SLOPE if self.activate else 1.0
+                return FusedInstanceNorm.apply(x, self.weight, self.bias, patches, EPS, slope)
             return _InstanceNorm.apply(x, self.weight, self.bias, patches, self.activate)
         image = _joined(x, patches)
         if self.kind == "group":
@@ -62,7 +67,7 @@ class Normalisation(nn.Module):
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance normalisation on the CPU that keeps channels last; a map of one position becomes the offset.
+    """Instance normalisation on the CPU where no fused kernel serves; a map of one position becomes the offset.
 
     torch's own gives back channels first, so that each layer after it copies. Its batch normalisation of every case by
     itself is the same, keeps the order and is twice as fast. The activation is part of it, because in place it would

@@ -72,6 +72,9 @@ def _wrong_in_plans(plans: Mapping[str, Any], configuration: str) -> Iterator[st
     for name in ("data", "seg", "probabilities"):
         yield from _wrong_resampling(settings, f"resampling_fn_{name}")
     yield from _wrong_network(settings["architecture"])
+    antialiased = settings.get("medt", {}).get("antialiased", False)
+    if not isinstance(antialiased, bool):
+        yield f"`antialiased` must be true or false, got {antialiased!r}"
     size = settings.get("medt", {}).get("fixed_size")
     if size is not None and not (len(size) == 2 and all(_is_count(side, LARGEST_SIDE) for side in size)):
         yield f"`fixed_size` must be two sides of at most {LARGEST_SIDE}, got {size!r}"

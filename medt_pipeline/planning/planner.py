@@ -37,6 +37,7 @@ from medt_pipeline.planning.rules.resolution import (
     SIDE_STEP,
     ObjectSize,
     Resolution,
+    choose_antialiasing,
     choose_resolution,
     choose_whole_resolution,
     chosen_resolution,
@@ -162,9 +163,10 @@ class MedTPlanner(ExperimentPlanner):
         cases = self.dataset_json["numTraining"]
         schedule = choose_schedule(cases, batch.value, self.preset, iterations, oversampling.value)
         supervision = self._decide_deep_supervision(resolution.patch_size)
-        decisions: list[Decision[Any]] = [batch, oversampling, supervision, schedule]
+        antialiasing = choose_antialiasing(resolution, self.preset.fixed_patch_size is not None)
+        decisions: list[Decision[Any]] = [antialiasing, batch, oversampling, supervision, schedule]
         if resolution.patch_size in self._recomputed:
-            decisions.insert(1, self._recomputed[resolution.patch_size])
+            decisions.insert(2, self._recomputed[resolution.patch_size])
         self.decisions += [_of(name, one) for one in decisions]
         image_function, image_arguments, label_function, label_arguments = self.determine_resampling()
         logits_function, logits_arguments = self.determine_segmentation_softmax_export_fn()
@@ -187,7 +189,12 @@ class MedTPlanner(ExperimentPlanner):
             "architecture": self._plan_network(
                 self.architecture, resolution.patch_size, resolution.patch_size in self._recomputed
             ),
-            "medt": {"schedule": asdict(schedule.value), **self._planned_augmentation(), **self._planned_size()},
+            "medt": {
+                "schedule": asdict(schedule.value),
+                **self._planned_augmentation(),
+                **self._planned_size(),
+                "antialiased": antialiasing.value,
+            },
         }
 
     def _planned_size(self) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -26,6 +28,57 @@ LAST_ENDING = ".pkl"
 """Of the file of a case that is put into its place last: with it the case is complete."""
 COPIES_OF_IMAGE = 10
 """How often preprocessing holds an image at most, with room for images larger than the median."""
+
+
+class AntialiasedConfiguration(ConfigurationManager):
+    """nnU-Net's reading of a configuration, with another way to reduce images."""
+
+    @property
+    def resampling_fn_data(self) -> Callable[..., np.ndarray]:
+        """`reduce_by_mean`, and nnU-Net's spline for images that grow."""
+        return functools.partial(reduce_by_mean, enlarge=super().resampling_fn_data)
+
+
+def reduce_by_mean(
+    data: np.ndarray, shape: tuple[int, ...], *spacings: Any, enlarge: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """An image whose pixels are means of the original under a triangle as wide as two of them.
+
+    nnU-Net's spline reads single points: what is finer than a pixel of the result becomes noise. Slides are reduced
+    like this too (`core.resampling`).
+
+    Args:
+        data: (channels, 1, H, W) float32.
+        shape: (1, height, width) of the result.
+        spacings: before and after, for `enlarge`.
+        enlarge: nnU-Net's function, for images of which a side grows.
+
+    Returns:
+        (channels, 1, height, width) float32.
+    """
+    sides, wanted = data.shape[-2:], (int(shape[-2]), int(shape[-1]))
+    if wanted[0] > sides[0] or wanted[1] > sides[1]:
+        return enlarge(data, shape, *spacings)
+    image = torch.from_numpy(np.ascontiguousarray(data[:, 0]))[None]
+    reduced = F.interpolate(image, wanted, mode="bilinear", align_corners=False, antialias=True)
+    return reduced[0][:, None].numpy()
+
+
+class AntialiasingPreprocessor(DefaultPreprocessor):
+    """nnU-Net's preprocessing that reduces images by `reduce_by_mean`."""
+
+    def run_case_npy(
+        self,
+        data: np.ndarray,
+        seg: np.ndarray | None,
+        properties: dict,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        dataset_json: dict | str,
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """Arguments and result as nnU-Net's."""
+        settings = AntialiasedConfiguration(configuration_manager.configuration)
+        return super().run_case_npy(data, seg, properties, plans_manager, settings, dataset_json)
 
 
 class FixedSizePreprocessor(DefaultPreprocessor):
@@ -57,10 +110,12 @@ class FixedSizePreprocessor(DefaultPreprocessor):
 
 
 def make_preprocessor(settings: ConfigurationManager) -> DefaultPreprocessor:
-    """The preprocessor of a configuration: nnU-Net's, or that of a fixed size where the plan says one."""
-    size = settings.configuration.get("medt", {}).get("fixed_size")
-    if size is not None:
-        return FixedSizePreprocessor((int(size[0]), int(size[1])))
+    """The preprocessor of a configuration: nnU-Net's, or what the plan says of a fixed size or of antialiasing."""
+    how = how_preprocessed(settings)
+    if how["fixed_size"] is not None:
+        return FixedSizePreprocessor((int(how["fixed_size"][0]), int(how["fixed_size"][1])))
+    if how["antialiased"]:
+        return AntialiasingPreprocessor(verbose=False)
     preprocessor: DefaultPreprocessor = settings.preprocessor_class(verbose=False)
     return preprocessor
 
@@ -76,8 +131,12 @@ def preprocessing_record(arrays: Path) -> Path:
 def how_preprocessed(settings: ConfigurationManager) -> dict[str, Any]:
     """What of a configuration decides how its arrays look; JSON-like."""
     keys = ("spacing", "normalization_schemes", "use_mask_for_norm", "resampling_fn_data", "resampling_fn_seg")
-    fixed_size = settings.configuration.get("medt", {}).get("fixed_size")
-    return {**{key: settings.configuration[key] for key in keys}, "fixed_size": fixed_size}
+    ours = settings.configuration.get("medt", {})
+    return {
+        **{key: settings.configuration[key] for key in keys},
+        "fixed_size": ours.get("fixed_size"),
+        "antialiased": bool(ours.get("antialiased", False)),
+    }
 
 
 def preprocess(

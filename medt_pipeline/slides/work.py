@@ -13,6 +13,7 @@ from medt_pipeline.core.files import make_folder, read_json, write_json
 from medt_pipeline.core.manifest import content_hash
 from medt_pipeline.core.slides import Slide
 from medt_pipeline.inference.models import OpenModel
+from medt_pipeline.inference.networks_hash import networks_hash
 from medt_pipeline.slides.label_image import level_count, level_size
 from medt_pipeline.slides.objects import BLOCK_SIDE
 from medt_pipeline.slides.store import BlockStore
@@ -71,15 +72,7 @@ def open_work(folder: Path, key: str, size: tuple[int, int], side: int) -> Work:
 
 def work_key(slide: Slide, members: Sequence[OpenModel], settings: dict[str, Any]) -> str:
     """Hash of all that decides the result: slide, networks with their weights and plans, settings."""
-    digest = hashlib.sha256()
-    for member in members:
-        for predictor in member.predictors:
-            digest.update(repr((member.weight, predictor.allowed_mirroring_axes, predictor.use_mirroring)).encode())
-            digest.update(content_hash(predictor.configuration_manager.configuration).encode())
-            for name, tensor in sorted(predictor.network.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return content_hash({"slide": _slide_key(slide.path), "networks": digest.hexdigest(), **settings})
+    return content_hash({"slide": _slide_key(slide.path), "networks": networks_hash(members), **settings})
 
 
 def _slide_key(path: Path) -> list[Any]:

@@ -31,7 +31,13 @@ from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import SegmentationHeads
 from medt_pipeline.network.synchronised_norm import synchronise
 from medt_pipeline.planning.rules.schedule import Schedule
-from medt_pipeline.training.acceleration import choose_acceleration, compiled_or_plain, device_facts, set_precision
+from medt_pipeline.training.acceleration import (
+    choose_acceleration,
+    compiled_or_plain,
+    device_facts,
+    mixed_precision,
+    set_precision,
+)
 from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of, without_changes
 from medt_pipeline.training.group import Group
 from medt_pipeline.training.logger import PlainLogger
@@ -168,6 +174,9 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         together, self.is_ddp = self.is_ddp, False
         super().initialize()
         self.is_ddp = together
+        if self.device.type == "cpu" and self.acceleration.precision != "float32":
+            # Autocast takes a softmax in float32 on CUDA devices, but not on CPUs.
+            self.network.register_forward_hook(_in_float32)
         if self.acceleration.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if isinstance(self.network, OptimizedModule):
@@ -250,7 +259,10 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
         """The planned optimizer over all parameters, the gates included, and the clock's learning rate."""
         make = OPTIMIZERS[self.schedule.optimizer]
-        optimizer = make(self.network.parameters(), lr=self.initial_lr, weight_decay=self.weight_decay)
+        # All weights in one pass, which torch has for these devices; its SGD then fails where gates are freed later.
+        fused = self.device.type in ("cpu", "cuda") and self.schedule.optimizer != "SGD"
+        rates = {"lr": self.initial_lr, "weight_decay": self.weight_decay}
+        optimizer = make(self.network.parameters(), **rates, fused=fused)
         falls = self.schedule.learning_rate_schedule == "poly"
         return optimizer, ClockLR(optimizer, self.initial_lr, self.clock, falls)
 
@@ -289,12 +301,18 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         if self.clock.budget_is_spent():
             raise BudgetSpentError
         self.lr_scheduler.step()
-        result = super().train_step(batch)
+        with mixed_precision(self.acceleration, self.device):
+            result = super().train_step(batch)
         self._has_stepped = True
         self.clock.iteration += 1
         if self.progress is not None:
             self.progress.after_step(float(result["loss"]), self.current_epoch)
         return result
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's, in the precision of the training."""
+        with mixed_precision(self.acceleration, self.device):
+            return super().validation_step(batch)
 
     def on_epoch_end(self) -> None:
         """Keep the pseudo Dice for the display, then nnU-Net's bookkeeping and checkpoints, and the curves."""
@@ -446,6 +464,10 @@ def read_checkpoint(file: Path, device: torch.device) -> dict[str, Any]:
         raise UserError(
             f"{file} is not a checkpoint of medt_train ({reason_of(error)}); delete it and train the fold again."
         ) from error
+
+
+def _in_float32(_network: nn.Module, _inputs: Any, logits: Any) -> Any:
+    return tree_map(torch.Tensor.float, logits)
 
 
 def _use_deep_supervision(network: nn.Module, enabled: bool) -> None:

@@ -26,10 +26,12 @@ from dataset_conversion.annotations.labelme import read_labelme
 from dataset_conversion.annotations.reading import Annotations
 from medt_pipeline.core.archives import unpack
 from medt_pipeline.core.cases import Case, read_cases, write_cases
-from medt_pipeline.core.dicom.frames import read_clip, read_frame
+from medt_pipeline.core.dicom.frames import read_clip, read_frame, read_frames
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.images import read_image, read_mask, read_palette
 from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.video import read_video, read_video_frames
+from tests.clips.drawn_clips import draw_video, ellipses
 from tests.dataset_conversion.annotations import writers
 from tests.drawn_dicom import LOSSLESS, coloured, draw_clip, ramp, region
 
@@ -66,6 +68,14 @@ def _dicom(path: Path) -> None:
     clip = read_clip(path)
     read_frame(path, clip.frames - 1)
     read_pixel_size(path)
+    for _ in read_frames(path):
+        pass
+
+
+def _video(path: Path) -> None:
+    read_video(path)
+    for _ in read_video_frames(path):
+        pass
 
 
 def _drawn(annotations: Annotations) -> None:
@@ -238,6 +248,16 @@ def _checkpoints(folder: Path) -> None:
     torch.save({"network_weights": {"a": torch.ones(3, 4)}, "current_epoch": 3, "logging": {}}, folder / "a.pth")
 
 
+def _videos(ending: str, codec: str) -> Callable[[Path], None]:
+    options = ({}, {"movflags": "frag_keyframe+empty_moov"}) if ending == ".mp4" else ({},)
+
+    def write(folder: Path) -> None:
+        for number, one in enumerate(options):
+            draw_video(folder / f"{number}{ending}", ellipses(8, (48, 64)), codec, options=one)
+
+    return write
+
+
 PLANS = Path(__file__).resolve().parent.parent.parent / "plans"
 
 FORMATS = {
@@ -251,6 +271,9 @@ FORMATS = {
     "mha": Format(".mha", _metaimage, _mask),
     "npy": Format(".npy", _npy, _mask),
     "dicom": Format(".dcm", _clips, _dicom),
+    "mp4": Format(".mp4", _videos(".mp4", "libx264"), _video),
+    "avi": Format(".avi", _videos(".avi", "mpeg4"), _video),
+    "mkv": Format(".mkv", _videos(".mkv", "libx264"), _video),
     "geojson": Format(".geojson", _geojson, lambda path: _drawn(read_geojson(path))),
     "labelme": Format(".json", _labelme, lambda path: _drawn(read_labelme(path))),
     "coco": Format(".json", _coco_files, _coco),

@@ -43,6 +43,7 @@ def evil(path: str, value: object):
         (evil("patch_size", "64"), "patch_size"),
         (evil("inherits_from", "2d"), "does not stand alone"),
         (evil("medt", {"fixed_size": [0, 10**9]}), "fixed_size"),
+        (evil("medt", {"antialiased": "evil"}), "antialiased"),
         (evil("/label_manager", "Evil"), "label_manager"),
         (evil("/image_reader_writer", "Evil"), "image_reader_writer"),
         (evil("/transpose_forward", [2, 1, 0]), "axes are turned"),

@@ -11,6 +11,7 @@ from medt_pipeline.training.acceleration import (
     choose_acceleration,
     compiled_or_plain,
     device_facts,
+    mixed_precision,
     set_precision,
 )
 
@@ -19,6 +20,7 @@ from medt_pipeline.training.acceleration import (
     ("facts", "precision", "tf32", "channels_last", "compiled"),
     [
         (DeviceFacts("cpu"), "float32", False, False, False),
+        (DeviceFacts("cpu", bfloat16=True), "bfloat16", False, False, False),
         (DeviceFacts("mps"), "float32", False, False, False),
         (DeviceFacts("cuda", (6, 1), False, False), "float16", False, False, False),
         (DeviceFacts("cuda", (7, 5), False, True), "float16", False, True, True),
@@ -27,7 +29,7 @@ from medt_pipeline.training.acceleration import (
         (DeviceFacts("cuda", (9, 0), True, True, windows=True), "bfloat16", True, True, False),
         (DeviceFacts("cuda", None, True, True), "bfloat16", False, True, True),
     ],
-    ids=["cpu", "mps", "Pascal", "Turing", "Ampere", "Hopper, not to compile", "Windows", "AMD"],
+    ids=["cpu", "cpu with AMX", "mps", "Pascal", "Turing", "Ampere", "Hopper, not to compile", "Windows", "AMD"],
 )
 def test_each_device_has_its_way_and_reasons(
     facts: DeviceFacts, precision: str, tf32: bool, channels_last: bool, compiled: bool
@@ -40,10 +42,34 @@ def test_each_device_has_its_way_and_reasons(
     assert chosen.to_json()["precision"] == precision
 
 
-def test_a_cpu_is_left_as_it_is() -> None:
+@pytest.mark.parametrize(
+    ("has_amx", "allowed", "bfloat16"),
+    [
+        (True, None, True),
+        (True, "DEFAULT", True),
+        (True, "avx512_core_amx", True),
+        (True, "AVX512_CORE_BF16", False),
+        (False, None, False),
+        (None, None, False),
+    ],
+)
+def test_a_cpu_with_amx_multiplies_bfloat16_unless_onednn_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, has_amx: bool | None, allowed: str | None, bfloat16: bool
+) -> None:
     cpu = torch.device("cpu")
-    assert device_facts(cpu).kind == "cpu"
-    assert set_precision(choose_acceleration(device_facts(cpu)), cpu) is None
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    if has_amx is None:
+        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx, raising=False)
+    chosen = choose_acceleration(device_facts(cpu))
+    assert chosen.precision == ("bfloat16" if bfloat16 else "float32")
+    assert set_precision(chosen, cpu) is None
+    convolution = nn.Conv2d(1, 2, 3)
+    with mixed_precision(chosen, cpu):
+        assert (convolution(torch.ones(1, 1, 4, 4)).dtype == torch.bfloat16) is bfloat16
 
 
 class Broken(nn.Module):

@@ -104,13 +104,15 @@ def _process(rank: int, root: Path, meeting: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def in_two(planned: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """A copy of the data set, with what two processes made of each configuration."""
+def in_two(planned: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
+    """A copy of the data set, with what two processes made of each configuration, in float32 on every CPU."""
     root = tmp_path_factory.mktemp("group")
     copy = planned.copy(root / "workspace", "results")
     edit(copy.preprocessed)
-    multiprocessing.spawn(_process, (copy.root, str(root / "meeting")), nprocs=PROCESSES)
-    return copy
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+        multiprocessing.spawn(_process, (copy.root, str(root / "meeting")), nprocs=PROCESSES)
+        yield copy
 
 
 @pytest.mark.slow

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 from pydicom import uid
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, generate_frames, get_frame
 from pydicom.pixels import apply_color_lut, as_pixel_options, convert_color_space, get_decoder
 
 from medt_pipeline.core.dicom.geometry import GEOMETRY_KEYWORDS, Region, header_pixel_size, tissue_region
@@ -102,15 +103,20 @@ def read_frame(path: Path, index: int) -> np.ndarray:
         UserError: as for `read_clip`; there is no such frame, it is broken, or its colours are of another kind.
     """
     with opened(path, _KEYWORDS) as file:
-        kind = file.header.get("PhotometricInterpretation")
-        if kind not in _PHOTOMETRIC:
-            raise UserError(f"{path} stores its pixels as {kind}, which is not read; export it as RGB.")
-        stored = _decode(file, index)
-        if kind == "PALETTE COLOR":
-            return _through_palette(stored, file)
-        if kind == "MONOCHROME1":
-            return (2 ** int(file.header.BitsStored) - 1 - stored).astype(stored.dtype)
-        return stored
+        return _shown(file, _decode(file, index))
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """All frames in their order, each as `read_frame` gives it; the file is read once and one frame is in memory.
+
+    Raises:
+        UserError: as for `read_frame`, when the frame that is broken is asked for.
+    """
+    with opened(path, _KEYWORDS) as file:
+        _check(file)
+        codestreams = None if file.syntax in _NATIVE else _codestreams(file)
+        for index in range(frame_count(file.header)):
+            yield _shown(file, _decode(file, index, codestreams))
 
 
 def read_stored_frame(path: Path, index: int) -> np.ndarray:
@@ -143,14 +149,34 @@ def _check(file: OpenedFile) -> None:
         )
 
 
-def _decode(file: OpenedFile, index: int) -> np.ndarray:
-    """One frame in the byte order of this machine: YBR as RGB, palettes as indices."""
+def _shown(file: OpenedFile, stored: np.ndarray) -> np.ndarray:
+    """A decoded frame with its palette applied, and white high."""
+    kind = file.header.get("PhotometricInterpretation")
+    if kind not in _PHOTOMETRIC:
+        raise UserError(f"{file.path} stores its pixels as {kind}, which is not read; export it as RGB.")
+    if kind == "PALETTE COLOR":
+        return _through_palette(stored, file)
+    if kind == "MONOCHROME1":
+        return (2 ** int(file.header.BitsStored) - 1 - stored).astype(stored.dtype)
+    return stored
+
+
+def _decode(file: OpenedFile, index: int, codestreams: Iterator[bytes] | None = None) -> np.ndarray:
+    """One frame in the byte order of this machine: YBR as RGB, palettes as indices.
+
+    Args:
+        codestreams: compressed frames, of which the next is the one of this index; None looks for it in the file.
+    """
     _check(file)
     frames = frame_count(file.header)
     if not 0 <= index < frames:
         raise UserError(f"{file.path} has {frames} frames, so there is no frame {index + 1}.")
     try:
-        frame = _native_frame(file, index) if file.syntax in _NATIVE else _decompressed(file, index)
+        frame = (
+            _native_frame(file, index)
+            if file.syntax in _NATIVE
+            else _decompressed(file, _compressed_frame(file, index) if codestreams is None else next(codestreams))
+        )
     except UserError:
         raise
     # decoders raise whatever the broken byte makes them raise
@@ -171,10 +197,10 @@ def _native_frame(file: OpenedFile, index: int) -> np.ndarray:
     return get_decoder(file.syntax).as_array(file.file, index=index, **options)[0]
 
 
-def _decompressed(file: OpenedFile, index: int) -> np.ndarray:
-    """The frame is taken from the file and looked at first; no decoder gets another."""
+def _decompressed(file: OpenedFile, stored: bytes) -> np.ndarray:
+    """The frame was taken from the file and looked at first; no decoder gets another."""
     options = as_pixel_options(file.header, pixel_keyword="PixelData", pixel_vr=file.pixel_kind)
-    stored = _compressed_frame(file, index, options.pop("extended_offsets", None))
+    options.pop("extended_offsets", None)
     of_8_bits = file.header.get("BitsStored") == 8
     plugin = "pillow" if file.syntax == uid.JPEGExtended12Bit and of_8_bits else _PLUGINS.get(file.syntax)
     if plugin is not None:
@@ -199,18 +225,42 @@ def _single_bits(file: OpenedFile, index: int) -> np.ndarray:
     return bits.reshape(file.header.Rows, file.header.Columns)
 
 
-def _compressed_frame(file: OpenedFile, index: int, offsets: tuple[bytes, bytes] | None) -> bytes:
+def _compressed_frame(file: OpenedFile, index: int) -> bytes:
     frames = frame_count(file.header)
     file.file.seek(file.pixels_at or 0)
     try:
-        frame = get_frame(file.file, index, number_of_frames=frames, extended_offsets=offsets)
+        frame = get_frame(file.file, index, number_of_frames=frames, extended_offsets=_extended_offsets(file))
     except Exception:
-        raise UserError(
-            f"{file.path} has no frame {index + 1} of the {frames} that its header tells; "
-            "it is cut off: export it again or leave it out."
-        ) from None
+        raise _cut_off(file, index) from None
     check_compressed(frame, file.header, file.syntax == uid.RLELossless, str(file.path))
     return frame
+
+
+def _codestreams(file: OpenedFile) -> Iterator[bytes]:
+    """The compressed frames in their order; looking for each from the beginning would take the square of the time."""
+    frames, index = frame_count(file.header), -1
+    file.file.seek(file.pixels_at or 0)
+    found = generate_frames(file.file, number_of_frames=frames, extended_offsets=_extended_offsets(file))
+    while True:
+        index += 1
+        try:
+            frame = next(found)
+        except Exception:
+            raise _cut_off(file, index) from None
+        check_compressed(frame, file.header, file.syntax == uid.RLELossless, str(file.path))
+        yield frame
+
+
+def _extended_offsets(file: OpenedFile) -> tuple[bytes, bytes] | None:
+    told = (file.header.get("ExtendedOffsetTable"), file.header.get("ExtendedOffsetTableLengths"))
+    return None if told[0] is None or told[1] is None else (told[0], told[1])
+
+
+def _cut_off(file: OpenedFile, index: int) -> UserError:
+    return UserError(
+        f"{file.path} has no frame {index + 1} of the {frame_count(file.header)} that its header tells; "
+        "it is cut off: export it again or leave it out."
+    )
 
 
 def _through_palette(indices: np.ndarray, file: OpenedFile) -> np.ndarray:

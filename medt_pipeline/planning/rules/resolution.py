@@ -104,6 +104,25 @@ def choose_whole_resolution(
     return Decision("whole-image configuration", resolution, "resolution.choose_whole_resolution", reason, facts)
 
 
+def choose_antialiasing(resolution: Resolution, fixed: bool) -> Decision[bool]:
+    """Whether images are averaged while they are reduced; not where a preset resizes as the publication does.
+
+    Args:
+        resolution: at which they are trained.
+        fixed: every image is resized to one size.
+    """
+    averages = resolution.reduction > 1 and not fixed
+    if averages:
+        reason = (
+            f"Every pixel is the mean of what it shows of the original, {resolution.reduction:.2f} times as fine: "
+            "nnU-Net's spline reads single points, and finer texture would become noise."
+        )
+    else:
+        reason = "The preset resizes by a spline." if fixed else "No image is reduced."
+    facts = {"reduction": resolution.reduction}
+    return Decision("antialiasing", averages, "resolution.choose_antialiasing", reason, facts)
+
+
 def fixed_resolution(median_size: tuple[float, float], patch_size: tuple[int, int]) -> Decision[Resolution]:
     """The patch of a preset such as the paper's, into which every image is resized whole."""
     (rows, columns), (height, width) = patch_size, median_size

@@ -14,7 +14,7 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 
 from medt_pipeline.core.dicom import frames
-from medt_pipeline.core.dicom.frames import read_clip, read_frame, read_stored_frame
+from medt_pipeline.core.dicom.frames import read_clip, read_frame, read_frames, read_stored_frame
 from medt_pipeline.core.errors import UserError
 from tests.drawn_dicom import LOSSLESS, coloured, draw_clip, draw_report, jpeg, ramp, region
 
@@ -286,3 +286,34 @@ def test_a_report_has_no_pixels(tmp_path: Path) -> None:
     draw_report(tmp_path / "a")
     with pytest.raises(UserError, match="holds no pixels"):
         read_clip(tmp_path / "a")
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_frames_one_after_another(tmp_path: Path, syntax: str) -> None:
+    drawn = ramp(7, 4)
+    draw_clip(tmp_path / "a", drawn, None, *LOSSLESS[syntax])
+    np.testing.assert_array_equal(np.stack(list(read_frames(tmp_path / "a"))), drawn)
+
+
+def test_frames_whose_fragments_have_no_table(tmp_path: Path) -> None:
+    """Two fragments a frame, so that frames end where their codestreams do."""
+    drawn, halves = ramp(8, 3), []
+    for frame in drawn:
+        stored = imagecodecs.jpegls_encode(frame)
+        halves += [stored[: len(stored) // 4 * 2], stored[len(stored) // 4 * 2 :]]
+    fragments = [half + b"\0" * (len(half) % 2) for half in halves]
+    pixels = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+    pixels += b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(one)) + one for one in fragments)
+    pixels += struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    draw_clip(tmp_path / "a", drawn, None, *LOSSLESS["JPEG-LS"], PixelData=pixels)
+    np.testing.assert_array_equal(np.stack(list(read_frames(tmp_path / "a"))), drawn)
+
+
+def test_a_missing_frame_is_told_when_it_is_asked_for(tmp_path: Path) -> None:
+    drawn = ramp(9, 3)
+    draw_clip(tmp_path / "a", drawn, None, *LOSSLESS["RLE"], NumberOfFrames=4)
+    frames = read_frames(tmp_path / "a")
+    for expected in drawn:
+        np.testing.assert_array_equal(next(frames), expected)
+    with pytest.raises(UserError, match="no frame 4 of the 4 that its header tells"):
+        next(frames)

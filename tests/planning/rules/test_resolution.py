@@ -8,6 +8,7 @@ from medt_pipeline.planning.rules.resolution import (
     SMALLEST_DIAMETER,
     ObjectSize,
     Resolution,
+    choose_antialiasing,
     choose_resolution,
     choose_whole_resolution,
     chosen_resolution,
@@ -97,6 +98,20 @@ def test_whole_images_beside_patches() -> None:
     assert whole.reduction > patches.reduction
     assert 700 / whole.reduction <= whole.patch_size[0] + 1e-6
     assert 900 / whole.reduction <= whole.patch_size[1] + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("reduction", "fixed", "averages", "reason"),
+    [
+        (4.06, False, True, "4.06 times as fine"),
+        (1.0, False, False, "No image is reduced"),
+        (4.06, True, False, "by a spline"),
+    ],
+)
+def test_images_are_averaged_where_they_are_reduced(reduction: float, fixed: bool, averages: bool, reason: str) -> None:
+    decision = choose_antialiasing(Resolution((128, 192), reduction, True), fixed)
+    assert decision.value is averages
+    assert reason in decision.reason
 
 
 def test_a_fixed_patch_shows_the_median_image_whole_whatever_its_aspect() -> None:

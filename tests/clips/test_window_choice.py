@@ -1,0 +1,40 @@
+"""A window is taken where labelled clips say so: flickering masks, and masks that averaging blurs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medt_pipeline.clips.window_choice import OFF, WINDOWS, choose_window, window_scores
+from tests.clips.drawn_clips import OBJECT, ellipses
+from tests.clips.stand_in import clip_model, predicted
+
+
+def _scores(seed: int, noise: float, step: int) -> dict[int, float]:
+    """Of a clip whose object moves by `step` columns a frame, and whose probabilities flicker by `noise`."""
+    rng = np.random.default_rng(seed)
+    still = ellipses(1)[0] == OBJECT
+    references = [np.roll(still, step * index, axis=1)[::4, ::4].astype(np.uint8) for index in range(9)]
+    frames = [
+        predicted(index, np.clip(0.2 + 0.6 * one + rng.normal(0, noise, one.shape), 0, 1))
+        for index, one in enumerate(references)
+    ]
+    return window_scores(frames, references, clip_model())
+
+
+def test_flicker_is_averaged_away() -> None:
+    scores = [_scores(seed, noise=0.4, step=0) for seed in range(8)]
+    choice = choose_window(scores, [f"p{seed}" for seed in range(8)])
+    assert choice.window > OFF
+    assert choice.gains[choice.window] > 0.02
+
+
+def test_what_moves_is_left_alone() -> None:
+    scores = [_scores(seed, noise=0.05, step=14) for seed in range(8)]
+    choice = choose_window(scores, [f"p{seed}" for seed in range(8)])
+    assert choice.window == OFF
+    assert all(gain < 0 for gain in choice.gains.values())
+
+
+def test_few_patients_decide_nothing() -> None:
+    scores = [{OFF: 0.5, **dict.fromkeys(WINDOWS, 0.9)}] * 8
+    assert choose_window(scores, ["a", "b"] * 4).window == OFF
