@@ -140,7 +140,6 @@ def _plan(
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
     _remove_unfinished(preprocessed)
-    (preprocessed / COSTS_FILE).unlink(missing_ok=True)
     write_json(preprocessed / "dataset_fingerprint.json", found.nnunet)
     write_fingerprint(preprocessed, found.fingerprint)
     dataset = {case: dataset[case] for case in found.fingerprint.cases}
@@ -162,6 +161,8 @@ def _plan(
             preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet, cluster)
     count, cases = max(len(folds.value), 1), found.fingerprint.cases
     costs = costs_of_plan(plans, planner.steps, cases, count, len(dataset_json["labels"]), preprocessed)
+    # That of an earlier planning, which is no part of what is stored.
+    (preprocessed / COSTS_FILE).unlink(missing_ok=True)
     record = cost_record(costs, throughput, len(cases), bytes_of(raw) + bytes_of(preprocessed))
     write_json(preprocessed / COSTS_FILE, record)
     if found.problems:
@@ -198,8 +199,6 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
         raise UserError(f"{name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
     with planning_locked(workspace, name), connected(on) as cluster:
         _remove_unfinished(preprocessed)
-        # Of the plan before it was edited.
-        (preprocessed / COSTS_FILE).unlink(missing_ok=True)
         plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
         for configuration in plans["configurations"]:
             plans = consistent(plans, configuration, str(plans_file))
@@ -212,6 +211,8 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
             target = preprocessed / plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet, cluster)
         write_json(plans_file, plans)
+        # Of the plan before it was edited.
+        (preprocessed / COSTS_FILE).unlink(missing_ok=True)
     return plans_file
 
 
