@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -77,6 +78,24 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     yield
+
+
+@pytest.fixture
+def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ray, for clusters on this machine whatever else it does: tasks count as tests, and die of no full memory."""
+    ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    return ray
+
+
+@pytest.fixture
+def ray_cluster(ray_alone: Any) -> Iterator[Any]:
+    """Ray, connected to a cluster of this machine alone that has two cores."""
+    ray = ray_alone
+    ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,13 @@ def positive(text: str) -> float:
     return value
 
 
+def add_cluster_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --on; `what` it does there."""
+    parser.add_argument(
+        "--on", metavar="CLUSTER", help=f"{what} on a Ray cluster: ray, ray:HOST:PORT or ray://HOST:PORT"
+    )
+
+
 def run(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], int],

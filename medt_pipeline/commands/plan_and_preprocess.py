@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+from medt_pipeline.commands._run import PARTLY, SUCCESS, add_cluster_option, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="keep the plans, edited by hand; check them, derive what depends on the edits and preprocess again",
     )
+    add_cluster_option(parser, "measure and preprocess the cases")
     return run(parser, _plan, arguments)
 
 
@@ -56,6 +57,7 @@ def _gigabytes(text: str) -> float:
 
 def _plan(options: argparse.Namespace) -> int:
     from medt_pipeline.core.workspace import Workspace
+    from medt_pipeline.planning.cost_model import cost_sentences, measure_throughput
     from medt_pipeline.planning.overrides import parse_overrides
     from medt_pipeline.planning.run import plan_and_preprocess, preprocess_planned
     from medt_pipeline.training.device import choose_device, device_kind, device_memory_gb
@@ -69,7 +71,8 @@ def _plan(options: argparse.Namespace) -> int:
     status = SUCCESS
     for dataset_id in options.dataset:
         if options.keep_plans:
-            print(f"Kept and checked: {preprocess_planned(dataset_id, workspace)}\nNext: medt_train {dataset_id} fold0")
+            kept = preprocess_planned(dataset_id, workspace, on=options.on)
+            print(f"Kept and checked: {kept}\nNext: medt_train {dataset_id} fold0")
             continue
         summary = plan_and_preprocess(
             dataset_id,
@@ -80,10 +83,15 @@ def _plan(options: argparse.Namespace) -> int:
             strict=options.strict,
             overrides=overrides,
             device_gb=device_memory_gb(device),
+            on=options.on,
+            throughput=measure_throughput(device),
         )
         print(f"\n{summary.dataset_name}, planned for training on a {kind.upper()}:")
         for decision in summary.decisions:
             print(f"  {decision.name:28}{decision.reason}")
+        print("What it will take, estimated:")
+        for sentence in cost_sentences(summary.costs):
+            print(f"  {sentence}")
         for note in summary.notes:
             print(f"note: {note}", file=sys.stderr)
         print(f"Plans and their reasons: {summary.plans_file}\nNext: medt_train {dataset_id} fold0")

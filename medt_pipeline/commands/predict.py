@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medt_pipeline.commands._run import PARTLY, SUCCESS, make_parser, run
+from medt_pipeline.commands._run import PARTLY, SUCCESS, add_cluster_option, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "medt_predict -i images -o masks --overlays",
     )
     parser.add_argument(
-        "-i", "--input", type=Path, required=True, metavar="PATH", help="folder of images, slides or clips, or one"
+        "-i", "--input", required=True, metavar="PATH", help="folder of images, slides or clips, or one; or images' URL"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the masks")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the masks, or its URL")
     parser.add_argument("-m", "--model", type=Path, metavar="FILE", help="model file (.medt) of medt_export")
     parser.add_argument("-d", "--dataset", type=int, metavar="ID", help="needed where several data sets are trained")
     parser.add_argument("-c", "--configuration", metavar="NAME", help="this configuration instead of the recipe")
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--save-probabilities", action="store_true", help="also write class probabilities (npz)")
     parser.add_argument("--warn-shift", action="store_true", help="say which images are unlike those of the training")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
+    add_cluster_option(parser, "predict")
     _add_slide_options(parser)
     _add_clip_options(parser)
     return run(parser, _predict, arguments)
@@ -91,11 +92,12 @@ def _size(text: str) -> float:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from medt_pipeline.core.clips import list_clips, open_clip
-    from medt_pipeline.core.slides import list_slides
+    from medt_pipeline.core.clips import open_clip
+    from medt_pipeline.core.remote import place_of
 
     # before anything slow is loaded
-    slides, clips = list_slides(options.input), list_clips(options.input)
+    options.input, options.output = place_of(options.input), place_of(options.output)
+    slides, clips = _slides_and_clips(options)
     with_images = _wants_images(slides, clips, options)
     if clips and options.input.is_file():
         open_clip(options.input)
@@ -111,12 +113,27 @@ def _predict(options: argparse.Namespace) -> int:
     return max(statuses)
 
 
+def _slides_and_clips(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    from medt_pipeline.core.clips import list_clips
+    from medt_pipeline.core.cluster import parse_cluster
+    from medt_pipeline.core.slides import list_slides
+
+    if options.on is not None:
+        parse_cluster(options.on)
+    if not isinstance(options.input, Path):
+        return [], []
+    slides, clips = list_slides(options.input), list_clips(options.input)
+    if (slides or clips) and (options.on is not None or not isinstance(options.output, Path)):
+        raise UserError("--on and URLs are for pictures; slides and clips are predicted here, into a folder.")
+    return slides, clips
+
+
 def _wants_images(slides: Sequence[Path], clips: Sequence[Path], options: argparse.Namespace) -> bool:
     """Whether images are to be predicted: beside clips those that are there, beside slides none, else there must be."""
     from medt_pipeline.core.images import list_images
     from medt_pipeline.inference.inputs import list_inputs
 
-    among_clips = options.input.is_dir() and bool(clips) and bool(list_images(options.input))
+    among_clips = bool(clips) and options.input.is_dir() and bool(list_images(options.input))
     with_images = not slides and (not clips or among_clips)
     if with_images:
         list_inputs(options.input)
@@ -137,7 +154,7 @@ def _predict_images(ensemble: Ensemble, training_images: TrainingImages | None, 
         options.input,
         options.output,
         ensemble,
-        choose_device(options.device),
+        choose_device(options.device, elsewhere=options.on is not None),
         PredictionOptions(
             mirror=not options.no_mirroring,
             save_probabilities=options.save_probabilities,
@@ -145,6 +162,7 @@ def _predict_images(ensemble: Ensemble, training_images: TrainingImages | None, 
             draw_overlay=draw_overlay if options.overlays else None,
             training_images=training_images if options.warn_shift else None,
         ),
+        options.on,
     )
     print(f"{len(summary.masks)} masks in {options.output} ({summary.seconds:.1f} s).")
     _warn_of_shift(summary)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medt_pipeline.commands._run import INTERRUPTED, SUCCESS, USER_MISTAKE, make_parser, run
+from medt_pipeline.commands._run import INTERRUPTED, SUCCESS, USER_MISTAKE, add_cluster_option, make_parser, run
 from medt_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="with cv: trainings at once (default: 1)"
     )
-    parser.add_argument(
-        "--on", metavar="CLUSTER", help="with cv: train on a Ray cluster: ray, ray:HOST:PORT or ray://HOST:PORT"
-    )
+    add_cluster_option(parser, "with cv: train")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: %(default)s")
     parser.add_argument(
         "--devices",
@@ -105,7 +103,7 @@ def _start(arguments: Sequence[str], options: argparse.Namespace) -> int:
         kind = "cpu" if devices[0] == "cpu" else "cuda"
     if is_member() and options.jobs > 1:
         raise UserError("torchrun trains one fold on all devices, so --jobs has no place beside it.")
-    with joined(choose_device(kind)) as device:
+    with joined(choose_device(kind, elsewhere=options.on is not None)) as device:
         return _train(options, device)
 
 

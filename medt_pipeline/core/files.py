@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ def atomic_path(target: Path, durable: bool = False) -> Iterator[Path]:
         target: the file.
         durable: have the content on the disk before the name, so that it outlives a power cut; takes milliseconds.
     """
-    temporary = target.with_name(f".{os.getpid()}.part.{target.name}")
+    # Not the number of the process: on another machine that writes the same file, it may be the same.
+    temporary = target.with_name(f".{secrets.randbits(64)}.part.{target.name}")
     try:
         yield temporary
         if durable:

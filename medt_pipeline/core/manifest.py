@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from medt_pipeline.core.remote import without_secrets
+
 _PACKAGES = ("medt_pipeline", "nnunetv2", "torch", "numpy", "numba")
 _PIECE = 2**20
 
@@ -19,7 +21,7 @@ def environment() -> dict[str, Any]:
     """Versions, platform and time; nothing that names the machine or its user."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": [sys.argv[0].rsplit("/", 1)[-1], *sys.argv[1:]],
+        "command": [sys.argv[0].rsplit("/", 1)[-1], *map(without_secrets, sys.argv[1:])],
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": versions(),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from medt_pipeline.core.cluster import Cluster, map_cases
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.progress import progress
 from medt_pipeline.fingerprint.case_facts import Beside, MeasuredCase, measure_case
@@ -23,6 +24,8 @@ from medt_pipeline.fingerprint.statistics import (
 )
 from medt_pipeline.fingerprint.summary import Problem, summarise
 
+MEMORY_OF_EXAMINING = 1_200_000_000
+"""Bytes that a process of a cluster asks for: Python with nnU-Net's readers, and an image of 40 megapixels."""
 ReadCase = Callable[[str], "tuple[np.ndarray, np.ndarray, tuple[float, ...]]"]
 """From a case's name to its image (C, 1, H, W), its label map (1, 1, H, W) and its spacing (z, y, x)."""
 
@@ -61,6 +64,7 @@ def extract_fingerprint(
     quiet: bool = False,
     classes: Mapping[int, str] = MappingProxyType({1: "foreground"}),
     beside: Mapping[str, Beside] = MappingProxyType({}),
+    cluster: Cluster | None = None,
 ) -> Extraction:
     """Both fingerprints of 2D cases, each of which is read once.
 
@@ -75,22 +79,16 @@ def extract_fingerprint(
         quiet: show no progress.
         classes: name by label value of the foreground.
         beside: what is known of the cases otherwise; a case may be missing.
+        cluster: reads and measures the cases instead of this process.
 
     Raises:
         UserError: no case can be used, or channels do not fit together.
     """
-
-    def examine(name: str) -> _Examined | Problem:
-        try:
-            return _examine(name, *read_case(name), classes, beside.get(name, Beside()))
-        except UserError as error:
-            return Problem(name, str(error))
-
-    with ThreadPoolExecutor(threads) as pool:
-        steps = progress(pool.map(examine, names), "Fingerprint", total=len(names), unit="case", quiet=quiet)
-        found = dict(zip(names, steps, strict=True))
+    work = functools.partial(examine_cases, read_case=read_case, classes=dict(classes), beside=dict(beside))
+    steps = map_cases(work, names, threads, cluster, MEMORY_OF_EXAMINING, "Fingerprint")
+    found = dict(zip(names, progress(steps, "Fingerprint", len(names), "case", quiet), strict=True))
     problems = [one for one in found.values() if isinstance(one, Problem)]
-    good = {name: one for name, one in found.items() if isinstance(one, _Examined)}
+    good = {name: one for name, one in found.items() if isinstance(one, Examined)}
     if not good:
         raise UserError(f"None of the {len(names)} cases can be used. {problems[0].reason}")
     _require_equal_channels(good)
@@ -101,9 +99,25 @@ def extract_fingerprint(
 
 
 @dataclass(frozen=True)
-class _Examined:
+class Examined:
+    """What both fingerprints need of a case."""
+
     nnunet: _CaseFacts
     measured: MeasuredCase
+
+
+def examine_cases(
+    names: Sequence[str], read_case: ReadCase, classes: Mapping[int, str], beside: Mapping[str, Beside]
+) -> list[Examined | Problem]:
+    """Read and measure cases, or say what is wrong with one; arguments as for `extract_fingerprint`."""
+
+    def examined(name: str) -> Examined | Problem:
+        try:
+            return _examine(name, *read_case(name), classes, beside.get(name, Beside()))
+        except UserError as error:
+            return Problem(name, str(error))
+
+    return [examined(name) for name in names]
 
 
 def _examine(
@@ -113,13 +127,13 @@ def _examine(
     spacing: tuple[float, ...],
     classes: Mapping[int, str],
     beside: Beside,
-) -> _Examined:
+) -> Examined:
     facts = _case_facts(name, image, labels, spacing)
     try:
         measured = measure_case(name, image[:, 0], labels[0, 0], spacing, classes, beside)
     except UserError as error:
         raise UserError(f"Case {name} cannot be used: {error}") from None
-    return _Examined(facts, measured)
+    return Examined(facts, measured)
 
 
 def _nnunet_content(facts: list[_CaseFacts]) -> dict[str, Any]:
@@ -155,7 +169,7 @@ def _case_facts(name: str, image: np.ndarray, labels: np.ndarray, spacing: tuple
     )
 
 
-def _require_equal_channels(cases: Mapping[str, _Examined]) -> None:
+def _require_equal_channels(cases: Mapping[str, Examined]) -> None:
     counts = {name: len(case.nnunet.foreground) for name, case in cases.items()}
     first = next(iter(counts))
     other = next((name for name in counts if counts[name] != counts[first]), None)

@@ -9,35 +9,46 @@ import numpy as np
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of, list_images, read_image, stem_of
+from medt_pipeline.core.remote import Place, RemoteFile, files_in
 
+InputFile = Path | RemoteFile
 SPACING_WITHOUT_UNIT = (999.0, 1.0, 1.0)
 """What nnU-Net's reader of natural images says of every image."""
 
 
-def list_inputs(source: Path) -> list[Path]:
+def list_inputs(source: Place) -> list[InputFile]:
     """The images to predict: `source` itself, or all images directly in it.
 
     Raises:
         UserError: there is nothing readable, or two images would get a mask of the same name.
     """
-    if not source.exists():
-        raise UserError(f"{source} does not exist; check the spelling.")
-    if source.is_file():
-        if ending_of(source) not in IMAGE_ENDINGS:
+    if isinstance(source, Path):
+        if not source.exists():
+            raise UserError(f"{source} does not exist; check the spelling.")
+        files: list[InputFile] = [source] if source.is_file() else list(list_images(source))
+        if files == [source] and ending_of(source) not in IMAGE_ENDINGS:
             raise UserError(f"{source} does not end in any of {', '.join(IMAGE_ENDINGS)}.")
-        return [source]
-    images = list_images(source)
-    if not images:
-        endings = sorted({path.suffix for path in source.iterdir() if path.is_file()}) or ["no files"]
+        there = [path.suffix for path in source.iterdir() if path.is_file()] if not files else []
+    else:
+        all_files = files_in(source)
+        files = [file for file in all_files if ending_of(Path(file.name)) in IMAGE_ENDINGS]
+        there = [Path(file.name).suffix for file in all_files]
+    if not files:
+        endings = sorted(set(there)) or ["no files"]
         raise UserError(
             f"{source} holds no images that can be read ({', '.join(IMAGE_ENDINGS)}), but: {', '.join(endings[:6])}."
         )
-    by_name: dict[str, Path] = {}
+    _require_own_masks(files)
+    return files
+
+
+def _require_own_masks(images: Sequence[InputFile]) -> None:
+    by_name: dict[str, InputFile] = {}
     for image in images:
-        other = by_name.setdefault(stem_of(image), image)
+        stem = stem_of(Path(image.name))
+        other = by_name.setdefault(stem, image)
         if other is not image:
-            raise UserError(f"{other.name} and {image.name} would both get the mask {stem_of(image)}.png; rename one.")
-    return images
+            raise UserError(f"{other.name} and {image.name} would both get the mask {stem}.png; rename one.")
 
 
 def read_input(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:

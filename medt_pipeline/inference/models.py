@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,21 @@ def ensemble_in_folder(folder: Path) -> Ensemble:
 def ensemble_of(model: StoredModel) -> Ensemble:
     """The ensemble of one model."""
     return Ensemble((model,), (1.0,))
+
+
+def identity_of(ensemble: Ensemble) -> dict[str, Any]:
+    """What changes, JSON-like, when an ensemble would predict otherwise; what is unknown counts as changed."""
+    recipe = None if ensemble.recipe is None else ensemble.recipe.to_json()
+    if ensemble.file_checksum is not None:
+        return {"file": ensemble.file_checksum, "recipe": recipe}
+    networks: list[Any] = []
+    for model, weight in zip(ensemble.models, ensemble.weights, strict=True):
+        if not isinstance(model, TrainedModel):
+            return {"unknown": uuid.uuid4().hex}
+        for fold in model.folds:
+            facts = (model.folder / f"fold_{fold}" / FINAL).stat()
+            networks.append([str(model.folder), fold, weight, facts.st_size, facts.st_mtime_ns])
+    return {"networks": networks, "plans": [model.plans() for model in ensemble.models], "recipe": recipe}
 
 
 def open_ensemble(ensemble: Ensemble, device: torch.device, mirror: bool) -> tuple[OpenModel, ...]:

@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
+from medt_pipeline.core.cluster import connected
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.files import atomic_path, make_folder, write_json, write_text
-from medt_pipeline.core.images import stem_of, write_png
+from medt_pipeline.core.files import make_folder, write_json, write_text
+from medt_pipeline.core.images import stem_of
 from medt_pipeline.core.locks import locked, remove_unfinished
 from medt_pipeline.core.manifest import environment
-from medt_pipeline.core.pixel_size import read_pixel_size
 from medt_pipeline.core.prediction_record import MANIFEST
 from medt_pipeline.core.progress import progress
-from medt_pipeline.evaluation.quality import Quality, expected_dice
-from medt_pipeline.evaluation.uncertainty import as_picture, disagreement, entropy
-from medt_pipeline.fingerprint.case_facts import measure_image
-from medt_pipeline.fingerprint.shift import RULE, TrainingImages, unlike
-from medt_pipeline.inference.average import Average, average_members, mask_of
-from medt_pipeline.inference.inputs import list_inputs, read_input, require_scale
-from medt_pipeline.inference.models import (
-    Ensemble,
-    StoredModel,
-    ensemble_of,
-    expected_channels,
-    open_ensemble,
+from medt_pipeline.core.remote import UPLOADS, Place, RemoteFile, RemoteFolder, remove_folders, written
+from medt_pipeline.evaluation.quality import Quality
+from medt_pipeline.fingerprint.shift import RULE
+from medt_pipeline.inference.inputs import InputFile, list_inputs
+from medt_pipeline.inference.models import Ensemble, StoredModel, ensemble_of
+from medt_pipeline.inference.recipe import QUALITY_TABLE
+from medt_pipeline.inference.shard import RECORDS, PredictionOptions, make_job, predict_shard
+from medt_pipeline.planning.memory_model import (
+    COPIES_OF_PARAMETERS,
+    PROCESS_BYTES,
+    estimate_configuration_memory,
 )
-from medt_pipeline.inference.recipe import QUALITY_TABLE, Recipe, objects_of
 
 LOCK = ".medt_predict.lock"
 SHIFT_TABLE = "medt_shift.csv"
 """Which images are unlike those of the training, beside the masks."""
 
-DrawOverlay = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class PredictionOptions:
-    """How to predict.
-
-    Attributes:
-        mirror: average over mirror images (test-time augmentation).
-        uncertainty: also write uncertainty/NAME.png, the entropy of the probabilities, and disagreement/NAME.png, that
-            part of it that comes from members that differ; 8-bit, 255 is the largest possible.
-        save_probabilities: also write NAME.npz with the class probabilities (classes, 1, H, W), float16.
-        draw_overlay: from picture and mask to the picture for overlays/NAME.png; None draws none.
-        training_images: compare each image with them, and write medt_shift.csv; None compares nothing.
-        quiet: show no progress.
-    """
-
-    mirror: bool = True
-    save_probabilities: bool = False
-    uncertainty: bool = False
-    draw_overlay: DrawOverlay | None = None
-    training_images: TrainingImages | None = None
-    quiet: bool = False
+Located = TypeVar("Located", Path, RemoteFile, RemoteFolder, Path | RemoteFile, Path | RemoteFolder)
 
 
 @dataclass
@@ -75,98 +53,112 @@ class PredictionSummary:
         seconds: wall time.
     """
 
-    masks: list[Path] = field(default_factory=list)
+    masks: list[Place] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unlike: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def predict_images(
-    source: Path, target: Path, model: StoredModel | Ensemble, device: torch.device, options: PredictionOptions
+    source: Place,
+    target: Place,
+    model: StoredModel | Ensemble,
+    device: torch.device,
+    options: PredictionOptions,
+    on: str | None = None,
 ) -> PredictionSummary:
     """Predict a mask for every image of `source` (a folder or one file) and write it to the folder `target`.
 
     A mask is a PNG of the image's own size and name; its values are the labels of dataset.json, written beside.
-    An image that cannot be read does not stop the others.
+    An image that cannot be read does not stop the others. What an interrupted prediction finished is not done again.
+
+    Args:
+        source: a path, or a URL's `RemoteFolder`.
+        target: the same; nobody else may write there meanwhile, which for a URL is not checked.
+        model: what predicts.
+        device: where, or the kind of device with `on`.
+        options: what is written.
+        on: a Ray cluster, as `core.cluster.parse_cluster` reads it, that predicts; all its machines see images, masks
+            and model under the same path.
 
     Raises:
         UserError: there are no images, `target` cannot be written, or the model cannot be opened; or another process
-            writes to `target`.
+            writes to `target`; or the cluster cannot do its part.
     """
     images = list_inputs(source)
-    source_folder = source if source.is_dir() else source.parent
-    if target.resolve() == source_folder.resolve():
+    ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
+    if isinstance(target, RemoteFolder):
+        if isinstance(source, RemoteFolder) and target.url in (source.url, source.url.rpartition("/")[0]):
+            raise UserError(f"The masks would be written among the images in {target}; name another folder with -o.")
+        return _predict_all(images, source, target, ensemble, device, options, on)
+    source_folder = source if not isinstance(source, Path) or source.is_dir() else source.parent
+    if isinstance(source_folder, Path) and target.resolve() == source_folder.resolve():
         raise UserError(f"The masks would be written among the images in {target}; name another folder with -o.")
     make_folder(target)
     with locked(target / LOCK, f"the masks in {target}"):
-        for part in (".", "instances", "uncertainty", "disagreement", "overlays"):
+        for part in (".", RECORDS, "instances", "uncertainty", "disagreement", "overlays"):
             remove_unfinished(target / part)
-        return _predict_all(images, source, target, model, device, options)
+        return _predict_all(images, source, target, ensemble, device, options, on)
 
 
 def _predict_all(
-    images: Sequence[Path],
-    source: Path,
-    target: Path,
-    model: StoredModel | Ensemble,
+    images: Sequence[InputFile],
+    source: Place,
+    target: Place,
+    ensemble: Ensemble,
     device: torch.device,
     options: PredictionOptions,
+    on: str | None,
 ) -> PredictionSummary:
     """`predict_images` when no other process writes to `target`."""
     started = time.monotonic()
-    ensemble = model if isinstance(model, Ensemble) else ensemble_of(model)
-    dataset_json = ensemble.models[0].dataset_json()
-    members = open_ensemble(ensemble, device, options.mirror)
-    channels = expected_channels(dataset_json)
+    job = make_job(ensemble, _absolute(target), device, options)
+    with connected(on) as cluster:
+        if cluster is None:
+            results = predict_shard(images, job, options.quiet)
+        else:
+            needs = cluster.needs("A prediction", _memory(ensemble, device), 1 if device.type == "cuda" else 0)
+            everywhere = [_absolute(image) for image in images]
+            steps = cluster.map_shards(functools.partial(predict_shard, job=job), everywhere, needs, "Images")
+            results = list(progress(steps, "Predict", len(images), "image", options.quiet))
     summary = PredictionSummary()
-    expected: dict[str, float] = {}
-    for image in progress(images, "Predict", len(images), "image", options.quiet):
-        try:
-            picture, planes = read_input(image, channels)
-            require_scale(picture, members[0].normalization, str(image))
-            if options.training_images is not None:
-                facts = measure_image(planes[:, 0], read_pixel_size(image))
-                summary.unlike[image.name] = unlike(facts, options.training_images)
-            mean = average_members(members, planes)
-            mask = mask_of(members, ensemble.recipe, mean)
-            summary.masks.append(_write_image(stem_of(image), picture, mean, mask, target, ensemble.recipe, options))
-            expected[image.name] = expected_dice(mean.probabilities[:, 0], mask)
-        except UserError as error:
-            summary.failed[image.name] = str(error)
+    for image, result in zip(images, results, strict=True):
+        if result.failed is not None:
+            summary.failed[image.name] = result.failed
+        else:
+            summary.masks.append(target / f"{stem_of(Path(image.name))}.png")
+        if result.unlike is not None:
+            summary.unlike[image.name] = result.unlike
     summary.seconds = time.monotonic() - started
-    if options.training_images is not None:
-        _write_shift(target, summary.unlike)
-    _write_quality(target, ensemble.recipe.quality if ensemble.recipe else None, expected)
-    _write_records(source, target, ensemble, dataset_json, device, options, summary)
+    with written(target) as folder:
+        if options.training_images is not None:
+            _write_shift(folder, summary.unlike)
+        known = {one.image: one.expected for one in results if one.failed is None}
+        _write_quality(folder, ensemble.recipe.quality if ensemble.recipe else None, known)
+        _write_records(source, folder, ensemble, device, options, summary)
+    remove_folders(target, [RECORDS, UPLOADS] if isinstance(target, RemoteFolder) else [RECORDS])
     return summary
 
 
-def _write_image(
-    name: str,
-    picture: np.ndarray,
-    mean: Average,
-    mask: np.ndarray,
-    target: Path,
-    recipe: Recipe | None,
-    options: PredictionOptions,
-) -> Path:
-    """Write what is asked for of one image; returns the mask's file, which is written last."""
-    if recipe is not None and recipe.postprocessing.splitting:
-        objects = objects_of(recipe.postprocessing, mask, len(mean.probabilities))
-        write_png(make_folder(target / "instances") / f"{name}.png", objects)
-    if options.save_probabilities:
-        with atomic_path(target / f"{name}.npz") as temporary:
-            np.savez_compressed(temporary, probabilities=mean.probabilities.astype(np.float16))
-    if options.uncertainty:
-        of_mean = entropy(mean.probabilities)
-        maps = {"uncertainty": of_mean, "disagreement": disagreement(of_mean, mean.mean_entropy)}
-        for kind, shares in maps.items():
-            write_png(make_folder(target / kind) / f"{name}.png", as_picture(shares[0]))
-    if options.draw_overlay is not None:
-        write_png(make_folder(target / "overlays") / f"{name}.png", options.draw_overlay(picture, mask))
-    file = target / f"{name}.png"
-    write_png(file, mask)
-    return file
+def _absolute(place: Located) -> Located:
+    """For processes that run in another folder."""
+    return place.absolute() if isinstance(place, Path) else place
+
+
+def _memory(ensemble: Ensemble, device: torch.device) -> int:
+    """Bytes of main memory: on a CPU of a training step of one patch, which is more than predicting takes."""
+    if device.type == "cuda":
+        return PROCESS_BYTES["cpu"]
+    steps = {
+        model.configuration: estimate_configuration_memory(
+            model.plans(), model.configuration, model.dataset_json(), "cpu", batch_size=1
+        )
+        for model in ensemble.models
+    }
+    weights = sum(
+        len(model.folds) * steps[model.configuration].parameters // COPIES_OF_PARAMETERS for model in ensemble.models
+    )
+    return max(step.total for step in steps.values()) + weights
 
 
 def _write_shift(target: Path, found: Mapping[str, list[str]]) -> None:
@@ -189,21 +181,20 @@ def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str,
 
 
 def _write_records(
-    source: Path,
+    source: Place,
     target: Path,
     ensemble: Ensemble,
-    dataset_json: dict,
     device: torch.device,
     options: PredictionOptions,
     summary: PredictionSummary,
 ) -> None:
     """Labels beside the masks, for whoever reads them, and how they were made."""
-    write_json(target / "dataset.json", dataset_json)
+    write_json(target / "dataset.json", ensemble.models[0].dataset_json())
     write_json(
         target / MANIFEST,
         {
             **environment(),
-            "images": str(source.resolve()),
+            "images": str(source.resolve() if isinstance(source, Path) else source),
             "data_set": ensemble.models[0].dataset_name,
             "model_file_sha256": ensemble.file_checksum,
             "models": [

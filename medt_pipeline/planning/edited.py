@@ -13,7 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.files import read_json
 from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
-from medt_pipeline.planning.memory_model import estimate_planned_memory
+from medt_pipeline.planning.memory_model import estimate_configuration_memory
 from medt_pipeline.planning.overrides import Scheme, architecture_rules
 from medt_pipeline.planning.preprocessing import changed_files, how_preprocessed, preprocessing_record
 from medt_pipeline.planning.presets import LEAST_SIDE, ArchitectureName, most_epochs
@@ -102,7 +102,7 @@ def require_memory(plans: Mapping[str, Any], configuration: str, dataset_json: M
     settings = PlansManager(dict(plans)).get_configuration(configuration).configuration
     patch_size, batch = tuple(settings["patch_size"]), settings["batch_size"]
     kind = memory["facts"]["device_kind"]
-    needed = estimate_planned_memory(settings["architecture"], dataset_json, patch_size, MIN_BATCH_SIZE, kind)
+    needed = estimate_configuration_memory(plans, configuration, dataset_json, kind, MIN_BATCH_SIZE)
     fitting = needed.largest_batch(memory["value"] * 1e9)
     if batch > fitting:
         raise UserError(

@@ -22,7 +22,7 @@ from medt_pipeline.fingerprint.summary import Summary
 from medt_pipeline.network.topology import Size, logo_topology
 from medt_pipeline.planning.architectures import ARCHITECTURES, UNETS, NetworkOptions
 from medt_pipeline.planning.decisions import Decision
-from medt_pipeline.planning.memory_model import estimate_planned_memory
+from medt_pipeline.planning.memory_model import TrainingMemory, estimate_planned_memory
 from medt_pipeline.planning.overrides import WITH_GRID, Overrides
 from medt_pipeline.planning.presets import ArchitectureName, DeviceKind, Preset, load_preset
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy, choose_augmentation
@@ -66,6 +66,9 @@ class MedTPlanner(ExperimentPlanner):
             normalization and augmentation.
         overrides: what the user set in place of the rules.
         arguments: the other arguments of nnU-Net's planner.
+
+    Attributes:
+        steps: memory and work of a step of `MIN_BATCH_SIZE` patches, by the patch sizes that were considered.
     """
 
     plans_identifier: str
@@ -90,6 +93,7 @@ class MedTPlanner(ExperimentPlanner):
         self.decisions: list[Decision] = [memory]
         self._recomputed: dict[Size, Decision[bool]] = {}
         self._fitting: dict[Size, int] = {}
+        self.steps: dict[Size, TrainingMemory] = {}
         self._schemes: list[str] | None = None
         self._augmentation: AugmentationPolicy | None = None
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
@@ -417,6 +421,7 @@ class MedTPlanner(ExperimentPlanner):
     def _largest_batch(self, patch_size: Size, recompute: bool) -> int:
         plan = self._plan_network(self.architecture, patch_size, recompute)
         memory = estimate_planned_memory(plan, self.dataset_json, patch_size, MIN_BATCH_SIZE, self.device_kind)
+        self.steps[patch_size] = memory
         return memory.largest_batch(self.memory_gb * 1e9)
 
     def _require_2d(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,17 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
+from medt_pipeline.core.cluster import Cluster, map_cases
 from medt_pipeline.core.files import make_folder, scratch_folder, write_json
 from medt_pipeline.core.progress import progress
+from medt_pipeline.planning.memory_model import PROCESS_BYTES
 
 FILES = "files"
 """Key of the sizes of arrays, in bytes, in their record."""
+LAST_ENDING = ".pkl"
+"""Of the file of a case that is put into its place last: with it the case is complete."""
+COPIES_OF_IMAGE = 10
+"""How often preprocessing holds an image at most, with room for images larger than the median."""
 
 
 class AntialiasedConfiguration(ConfigurationManager):
@@ -141,6 +147,7 @@ def preprocess(
     target: Path,
     threads: int,
     quiet: bool = False,
+    cluster: Cluster | None = None,
 ) -> None:
     """Write preprocessed arrays of all cases to `target`, replacing it when all are written.
 
@@ -155,34 +162,73 @@ def preprocess(
         target: folder nnUNet_preprocessed/<data set>/<data identifier>.
         threads: cases at once.
         quiet: show no progress.
+        cluster: preprocesses instead of this process; all its machines see raw and preprocessed data under one path.
 
     Raises:
         OSError: an array cannot be written, for example because the disk is full.
+        UserError: the cluster lost tasks too often, or no machine has the memory for one.
     """
-    manager = PlansManager(plans)
-    settings = manager.get_configuration(configuration)
-    preprocessor = make_preprocessor(settings)
+    settings = PlansManager(plans).get_configuration(configuration)
     with scratch_folder(target.parent, target.name) as scratch:
         arrays = make_folder(scratch / "arrays")
-
-        def process(case: str) -> None:
-            images, label = dataset[case]["images"], dataset[case]["label"]
-            try:
-                preprocessor.run_case_save(str(arrays / case), images, label, manager, settings, dataset_json)
-            except RuntimeError as error:
-                # Blosc2 reports a full disk as an array that cannot be created.
-                if "creating the NDArray" in str(error):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arrays / case)) from error
-                raise
-
-        with ThreadPoolExecutor(threads) as pool:
-            list(progress(pool.map(process, dataset), "Preprocess ", len(dataset), "case", quiet))
+        job = PreprocessingJob(dataset, plans, configuration, dataset_json, arrays)
+        work = functools.partial(preprocess_cases, job=job)
+        steps = map_cases(work, list(dataset), threads, cluster, _memory(settings), "Preprocess")
+        for _ in progress(steps, "Preprocess ", len(dataset), "case", quiet):
+            pass
         preprocessing_record(target).unlink(missing_ok=True)
         # Moved, not deleted in its place: a folder that lacks some of its arrays would pass for complete.
         if target.exists():
             target.rename(scratch / "earlier")
         arrays.rename(target)
     write_json(preprocessing_record(target), {**how_preprocessed(settings), FILES: _sizes(target)})
+
+
+@dataclass(frozen=True)
+class PreprocessingJob:
+    """What preprocessing a case takes beside its name: arguments of `preprocess`, and the folder of the arrays."""
+
+    dataset: dict[str, dict[str, Any]]
+    plans: dict[str, Any]
+    configuration: str
+    dataset_json: dict[str, Any]
+    arrays: Path
+
+
+def preprocess_cases(cases: Sequence[str], job: PreprocessingJob) -> list[str]:
+    """Write the arrays of some cases, each complete or absent, but for those that are there; gives back their names.
+
+    Two processes may do the same cases at once, as where a machine only seemed to be lost.
+
+    Raises:
+        OSError: an array cannot be written.
+    """
+    manager = PlansManager(job.plans)
+    settings = manager.get_configuration(job.configuration)
+    preprocessor = make_preprocessor(settings)
+    for case in cases:
+        last = job.arrays / f"{case}{LAST_ENDING}"
+        if last.exists():
+            continue
+        images, label = job.dataset[case]["images"], job.dataset[case]["label"]
+        with scratch_folder(job.arrays.parent, "case") as scratch:
+            try:
+                preprocessor.run_case_save(str(scratch / case), images, label, manager, settings, job.dataset_json)
+            except RuntimeError as error:
+                # Blosc2 reports a full disk as an array that cannot be created.
+                if "creating the NDArray" in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.arrays / case)) from error
+                raise
+            for file in sorted(scratch.iterdir(), key=lambda file: file.name == last.name):
+                file.replace(job.arrays / file.name)
+    return list(cases)
+
+
+def _memory(settings: ConfigurationManager) -> int:
+    """Bytes that a process takes for an image of median size in the numbers of float64 that resampling makes of it."""
+    height, width = settings.configuration["median_image_size_in_voxels"][-2:]
+    numbers = height * width * (len(settings.normalization_schemes) + 1)
+    return PROCESS_BYTES["cpu"] + int(COPIES_OF_IMAGE * 8 * numbers)
 
 
 def changed_files(arrays: Path, record: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medt_pipeline.core.cases import Case, read_cases
+from medt_pipeline.core.cluster import Cluster, connected
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, read_json, require_folder, write_json
 from medt_pipeline.core.locks import planning_locked, remove_unfinished
@@ -34,6 +35,8 @@ from medt_pipeline.planning.rules.folds import Split, choose_folds
 if TYPE_CHECKING:
     from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
+    from medt_pipeline.planning.cost_model import Throughput
+
 SPLITS_FILE = "splits_final.json"
 INSTANCES_FOLDER = "instancesTr"
 LABELS_FOLDER = "gt_segmentations"
@@ -51,6 +54,7 @@ class PlanSummary:
         decisions: every decision with its reason.
         notes: what the user should know beside the decisions.
         left_out: cases that could not be used; they are in no fold and not preprocessed.
+        costs: what training and predicting will take, as `cost_model.cost_record` tells it.
     """
 
     dataset_name: str
@@ -58,6 +62,7 @@ class PlanSummary:
     decisions: list[Decision]
     notes: list[str]
     left_out: list[Problem]
+    costs: dict[str, Any]
 
 
 def plan_and_preprocess(
@@ -70,6 +75,8 @@ def plan_and_preprocess(
     strict: bool = False,
     overrides: Overrides | None = None,
     device_gb: float | None = None,
+    on: str | None = None,
+    throughput: Throughput | None = None,
 ) -> PlanSummary:
     """Fingerprint, plan, divide into folds and preprocess the data set `dataset_id`.
 
@@ -85,16 +92,22 @@ def plan_and_preprocess(
         strict: refuse, before anything is written, where a case would be left out.
         overrides: what the user set in place of the rules.
         device_gb: memory of the device in GB; None: that of this machine.
+        on: a Ray cluster, as `core.cluster.parse_cluster` reads it, that measures and preprocesses the cases; all its
+            machines see the workspace under the same path.
+        throughput: of the device that will train, as `cost_model.measure_throughput` finds it; None: costs are told
+            without hours.
 
     Raises:
         UserError: the data set does not exist, is not consistent or holds no case that can be used; or another process
-            plans it or trains on it.
+            plans it or trains on it; or the cluster cannot do its part.
     """
     overrides = overrides or Overrides()
     numbers = overrides.applied_to(load_preset(preset))
     name = workspace.dataset_name(dataset_id)
-    with planning_locked(workspace, name):
-        return _plan(name, workspace, device_kind, memory_gb, numbers, quiet, strict, overrides, device_gb)
+    with planning_locked(workspace, name), connected(on) as cluster:
+        return _plan(
+            name, workspace, device_kind, memory_gb, numbers, quiet, strict, overrides, device_gb, cluster, throughput
+        )
 
 
 def _plan(
@@ -107,9 +120,12 @@ def _plan(
     strict: bool,
     overrides: Overrides,
     device_gb: float | None,
+    cluster: Cluster | None,
+    throughput: Throughput | None,
 ) -> PlanSummary:
     """`plan_and_preprocess` when no other process works with the plan."""
     # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
+    from medt_pipeline.planning.cost_model import COSTS_FILE, bytes_of, cost_record, costs_of_plan
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
     from medt_pipeline.planning.preprocessing import preprocess
 
@@ -119,7 +135,7 @@ def _plan(
     threads = worker_count()
     known = read_cases(raw)
     reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
-    found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside)
+    found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside, cluster)
     if strict and found.problems:
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
@@ -142,13 +158,19 @@ def _plan(
     for configuration in ("2d", "2d_whole"):
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
-            preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet)
+            preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet, cluster)
+    count, cases = max(len(folds.value), 1), found.fingerprint.cases
+    costs = costs_of_plan(plans, planner.steps, cases, count, len(dataset_json["labels"]), preprocessed)
+    # That of an earlier planning, which is no part of what is stored.
+    (preprocessed / COSTS_FILE).unlink(missing_ok=True)
+    record = cost_record(costs, throughput, len(cases), bytes_of(raw) + bytes_of(preprocessed))
+    write_json(preprocessed / COSTS_FILE, record)
     if found.problems:
         notes.insert(0, _left_out(found.problems))
-    return PlanSummary(name, plans_file, planner.decisions, notes, found.problems)
+    return PlanSummary(name, plans_file, planner.decisions, notes, found.problems, record)
 
 
-def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = False) -> Path:
+def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = False, on: str | None = None) -> Path:
     """Check the plans that a user edited by hand, derive again what depends on the edits, and preprocess by them.
 
     Fingerprint, folds and cases stay as they were planned.
@@ -157,6 +179,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
         dataset_id: a planned data set.
         workspace: an activated workspace.
         quiet: show no progress.
+        on: as for `plan_and_preprocess`.
 
     Returns:
         The plans file.
@@ -164,6 +187,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     Raises:
         UserError: the data set is not planned, or the plans contradict themselves; nothing is written then.
     """
+    from medt_pipeline.planning.cost_model import COSTS_FILE
     from medt_pipeline.planning.edited import consistent, require_memory
     from medt_pipeline.planning.planner import PLANS_NAME
     from medt_pipeline.planning.preprocessing import preprocess
@@ -173,7 +197,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     plans_file = preprocessed / f"{PLANS_NAME}.json"
     if not plans_file.exists():
         raise UserError(f"{name} is not planned yet; run medt_plan_and_preprocess -d {dataset_id}.")
-    with planning_locked(workspace, name):
+    with planning_locked(workspace, name), connected(on) as cluster:
         _remove_unfinished(preprocessed)
         plans, dataset_json = read_json(plans_file), _read_dataset_json(raw)
         for configuration in plans["configurations"]:
@@ -185,8 +209,10 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
         dataset = {case: files for case, files in _list_training_cases(raw, dataset_json).items() if case in usable}
         for configuration in main:
             target = preprocessed / plans["configurations"][configuration]["data_identifier"]
-            preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet)
+            preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet, cluster)
         write_json(plans_file, plans)
+        # Of the plan before it was edited.
+        (preprocessed / COSTS_FILE).unlink(missing_ok=True)
     return plans_file
 
 

@@ -21,13 +21,8 @@ from medt_pipeline.core.interruption import interrupt_on_termination
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
 from medt_pipeline.training.group import Group
-from medt_pipeline.training.run import (
-    SCORES,
-    TrainingOptions,
-    fold_folder,
-    is_scored,
-    train_fold,
-)
+from medt_pipeline.training.ray_tasks import FoldTask, train_on_ray
+from medt_pipeline.training.run import SCORES, TrainingOptions, train_fold
 
 TABLE = "medt_cross_validation"
 """Stem of the table's files in the results of the data set."""
@@ -78,17 +73,6 @@ class CrossValidation:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Task:
-    configuration: str
-    fold: int
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.configuration} fold {self.fold}"
-
-
 def cross_validate(
     dataset_id: int,
     workspace: Workspace,
@@ -111,7 +95,7 @@ def cross_validate(
         options: length, seed, display; probabilities are kept whatever they say.
         jobs: trainings at once.
         report: is told one line for each fold that is done.
-        on: a Ray cluster, as `parse_cluster` reads it, whose machines train instead of this one.
+        on: a Ray cluster, as `core.cluster.parse_cluster` reads it, whose machines train instead of this one.
 
     Raises:
         UserError: as `train_fold`; with several jobs after the other folds were trained, with all reasons.
@@ -121,26 +105,20 @@ def cross_validate(
     name = workspace.dataset_name(dataset_id)
     count = _count_folds(workspace, name, dataset_id)
     tasks = [
-        _Task(configuration, fold, fold_folder(workspace, name, configuration, fold))
+        FoldTask(dataset_id, fold, workspace, configuration, options)
         for configuration in configurations
         for fold in range(count)
     ]
     done = 0
 
-    def tell(task: _Task) -> None:
+    def tell(task: FoldTask) -> None:
         nonlocal done
         done += 1
         report(f"{task.name}: Dice {_score(task).dice:.3f} ({done} of {len(tasks)})")
 
     if on is not None:
-        from medt_pipeline.training.ray_tasks import FoldTask, parse_cluster, train_on_ray
-
-        left = {task.name: task for task in tasks if not is_scored(task.folder, with_probabilities=True)}
-        wanted = [FoldTask(dataset_id, one.fold, workspace, one.configuration, options) for one in left.values()]
-        at_once = jobs if jobs > 1 else None
-        _require_none(
-            train_on_ray(parse_cluster(on), wanted, device, at_once, lambda done: tell(left[done.name])), tasks
-        )
+        left = [task for task in tasks if not task.is_done]
+        _require_none(train_on_ray(on, left, device, jobs if jobs > 1 else None, tell), tasks)
     elif jobs == 1:
         for task in tasks:
             train_fold(dataset_id, task.fold, workspace, device, task.configuration, options, "continue")
@@ -160,7 +138,7 @@ def _count_folds(workspace: Workspace, name: str, dataset_id: int) -> int:
     return count
 
 
-def _require_none(failed: Sequence[str], tasks: Sequence[_Task]) -> None:
+def _require_none(failed: Sequence[str], tasks: Sequence[FoldTask]) -> None:
     if failed:
         raise UserError(f"{len(failed)} of {len(tasks)} folds failed:\n  - " + "\n  - ".join(failed))
 
@@ -177,7 +155,7 @@ class _Processes:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def run(self, tasks: Sequence[_Task], tell: Callable[[_Task], None]) -> list[str]:
+    def run(self, tasks: Sequence[FoldTask], tell: Callable[[FoldTask], None]) -> list[str]:
         """Train all; a fold that fails does not stop the others. Returns the reasons of those that failed."""
         failed = []
         with interrupt_on_termination(), ThreadPoolExecutor(self.jobs) as pool:
@@ -195,9 +173,9 @@ class _Processes:
                 raise
         return failed
 
-    def _train(self, task: _Task, slots: list[int]) -> str | None:
+    def _train(self, task: FoldTask, slots: list[int]) -> str | None:
         """Train one fold; returns the last line that it said where it failed."""
-        if is_scored(task.folder, with_probabilities=True):
+        if task.is_done:
             return None
         with self._lock:
             slot = slots.pop()
@@ -228,7 +206,7 @@ class _Processes:
             for process in self._running:
                 process.terminate()
 
-    def _command(self, task: _Task) -> list[str]:
+    def _command(self, task: FoldTask) -> list[str]:
         options = self.options
         command = [sys.executable, "-m", "medt_pipeline.commands.train", str(self.dataset_id), f"fold{task.fold}"]
         command += ["-c", task.configuration, "--continue", "--save-probabilities", "--seed", str(options.seed)]
@@ -249,7 +227,7 @@ class _Processes:
         return {**variables, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
 
 
-def _score(task: _Task) -> FoldScore:
+def _score(task: FoldTask) -> FoldScore:
     scores = read_json(task.folder / "validation" / SCORES)
     mean = scores["mean_over_classes"]["mean"]
     dice, iou = (math.nan if mean[score] is None else float(mean[score]) for score in ("dice", "iou"))

@@ -9,12 +9,20 @@ from medt_pipeline.core.machine import memory_gb
 from medt_pipeline.planning.presets import DeviceKind
 
 
-def choose_device(wanted: str = "auto") -> torch.device:
+def choose_device(wanted: str = "auto", elsewhere: bool = False) -> torch.device:
     """The device named "cpu", "cuda" or "mps"; for "auto" the first of CUDA, MPS, CPU that is there.
+
+    Args:
+        wanted: its name.
+        elsewhere: on a cluster's machines, which may have other devices than this one.
 
     Raises:
         UserError: the wanted device is not there.
     """
+    if elsewhere and wanted in ("cpu", "cuda"):
+        return torch.device(wanted)
+    if elsewhere and wanted == "mps":
+        raise UserError("A Ray cluster knows no device mps; name cpu or cuda with --on.")
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         wanted = next(name for name, there in present.items() if there)

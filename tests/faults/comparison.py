@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-TIMES = ("time", "seconds", "seconds_per_image", "environment", "command", "images")
+TIMES = ("time", "seconds", "seconds_per_image", "environment", "command", "images", "throughput", "hours")
 """Keys of JSON files that tell when, how fast, and in which folder; `images` is a path in medt_prediction.json."""
 DIARIES = ("training_log_", "console.txt", "progress.png", "debug.json", "medt_train.log", "events.out")
 """Beginnings of the names of files that tell the story of the run, which an interruption is part of."""

@@ -14,7 +14,6 @@ import torch
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.training.cross_validation import cross_validate
-from medt_pipeline.training.ray_tasks import parse_cluster
 from medt_pipeline.training.run import TrainingOptions
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 from tests.training.test_training import shorten
@@ -22,19 +21,9 @@ from tests.training.test_training import shorten
 CPU = torch.device("cpu")
 
 
-def test_clusters_are_named_as_ray_does() -> None:
-    assert parse_cluster("ray") is None
-    assert parse_cluster("ray:10.0.0.1:6379") == "10.0.0.1:6379"
-    assert parse_cluster("ray://head:10001") == "ray://head:10001"
-    for wrong in ("", "slurm", "ray:"):
-        with pytest.raises(UserError, match="--on takes ray"):
-            parse_cluster(wrong)
-
-
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(ray_alone: Any) -> Iterator[Any]:
     """Two machines of one core each."""
-    pytest.importorskip("ray", reason="the extra [cluster] is not installed")
     from ray.cluster_utils import Cluster
 
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "memory": 3 * 10**9})
