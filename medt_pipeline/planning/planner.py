@@ -94,6 +94,7 @@ class MedTPlanner(ExperimentPlanner):
         self._recomputed: dict[Size, Decision[bool]] = {}
         self._fitting: dict[Size, int] = {}
         self.steps: dict[Size, TrainingMemory] = {}
+        self._modality: Modality | None = None
         self._schemes: list[str] | None = None
         self._augmentation: AugmentationPolicy | None = None
         super().__init__(dataset_name_or_id, self.memory_gb, **{"plans_name": PLANS_NAME, **arguments})
@@ -163,7 +164,7 @@ class MedTPlanner(ExperimentPlanner):
         cases = self.dataset_json["numTraining"]
         schedule = choose_schedule(cases, batch.value, self.preset, iterations, oversampling.value)
         supervision = self._decide_deep_supervision(resolution.patch_size)
-        antialiasing = choose_antialiasing(resolution, self.preset.fixed_patch_size is not None)
+        antialiasing = choose_antialiasing(resolution, self._modality, self.preset.fixed_patch_size is not None)
         decisions: list[Decision[Any]] = [antialiasing, batch, oversampling, supervision, schedule]
         if resolution.patch_size in self._recomputed:
             decisions.insert(2, self._recomputed[resolution.patch_size])
@@ -341,7 +342,7 @@ class MedTPlanner(ExperimentPlanner):
         """Modality, normalization and augmentation: what images look like, how levels are scaled, how they vary."""
         given = self.overrides.modality
         modality = choose_modality(summary) if given is None else _set_by_user("modality", given)
-        self._noted(modality)
+        self._modality = self._noted(modality)
         schemes = self.overrides.normalization
         if schemes is None:
             self._schemes = self._noted(choose_normalization(summary, modality.value))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from medt_pipeline.planning.decisions import Decision
+from medt_pipeline.planning.rules.modality import Modality
 
 SIDE_STEP = 32
 """Patch sides are multiples of this: four patches of the local branch with three halvings each."""
@@ -104,22 +105,31 @@ def choose_whole_resolution(
     return Decision("whole-image configuration", resolution, "resolution.choose_whole_resolution", reason, facts)
 
 
-def choose_antialiasing(resolution: Resolution, fixed: bool) -> Decision[bool]:
-    """Whether images are averaged while they are reduced; not where a preset resizes as the publication does.
+def choose_antialiasing(resolution: Resolution, modality: Modality | None, fixed: bool) -> Decision[bool]:
+    """Whether images are averaged while they are reduced: those of tissue are.
+
+    After 300 steps on two folds, averaging gained 0.015 and -0.001 of Dice on GlaS (0.019 with a U-Net), and lost 0.003
+    and 0.010 on USGRA, 0.013 and 0.021 on BUSI. On ultrasound, whose speckle is no structure, the spline's points
+    rather are one more noise to train against.
 
     Args:
-        resolution: at which they are trained.
-        fixed: every image is resized to one size.
+        resolution: at which images are trained.
+        modality: of the images; None where it is unknown.
+        fixed: every image is resized to one size, as the publication does.
     """
-    averages = resolution.reduction > 1 and not fixed
+    averages = resolution.reduction > 1 and not fixed and modality == "histology"
     if averages:
         reason = (
-            f"Every pixel is the mean of what it shows of the original, {resolution.reduction:.2f} times as fine: "
+            f"Every pixel is the mean of what it shows of the tissue, {resolution.reduction:.2f} times as fine: "
             "nnU-Net's spline reads single points, and finer texture would become noise."
         )
+    elif fixed:
+        reason = "The preset resizes by a spline."
+    elif resolution.reduction > 1:
+        reason = "nnU-Net's spline: averaging was seen to help on tissue only."
     else:
-        reason = "The preset resizes by a spline." if fixed else "No image is reduced."
-    facts = {"reduction": resolution.reduction}
+        reason = "No image is reduced."
+    facts = {"reduction": resolution.reduction, "modality": modality}
     return Decision("antialiasing", averages, "resolution.choose_antialiasing", reason, facts)
 
 

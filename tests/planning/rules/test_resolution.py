@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medt_pipeline.planning.rules.modality import Modality
 from medt_pipeline.planning.rules.resolution import (
     SMALLEST_DIAMETER,
     ObjectSize,
@@ -101,15 +102,19 @@ def test_whole_images_beside_patches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reduction", "fixed", "averages", "reason"),
+    ("reduction", "modality", "fixed", "averages", "reason"),
     [
-        (4.06, False, True, "4.06 times as fine"),
-        (1.0, False, False, "No image is reduced"),
-        (4.06, True, False, "by a spline"),
+        (4.06, "histology", False, True, "4.06 times as fine"),
+        (1.0, "histology", False, False, "No image is reduced"),
+        (4.06, "histology", True, False, "The preset resizes by a spline"),
+        (4.06, "ultrasound", False, False, "on tissue only"),
+        (4.06, None, False, False, "on tissue only"),
     ],
 )
-def test_images_are_averaged_where_they_are_reduced(reduction: float, fixed: bool, averages: bool, reason: str) -> None:
-    decision = choose_antialiasing(Resolution((128, 192), reduction, True), fixed)
+def test_images_of_tissue_are_averaged_where_they_are_reduced(
+    reduction: float, modality: Modality | None, fixed: bool, averages: bool, reason: str
+) -> None:
+    decision = choose_antialiasing(Resolution((128, 192), reduction, True), modality, fixed)
     assert decision.value is averages
     assert reason in decision.reason
 
