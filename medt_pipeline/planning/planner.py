@@ -342,7 +342,8 @@ class MedTPlanner(ExperimentPlanner):
         """Modality, normalization and augmentation: what images look like, how levels are scaled, how they vary."""
         given = self.overrides.modality
         modality = choose_modality(summary) if given is None else _set_by_user("modality", given)
-        self._modality = self._noted(modality)
+        self._noted(modality)
+        self._modality = modality.value
         schemes = self.overrides.normalization
         if schemes is None:
             self._schemes = self._noted(choose_normalization(summary, modality.value))

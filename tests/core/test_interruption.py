@@ -48,3 +48,22 @@ def test_a_forked_process_dies_of_a_request_to_end_and_the_parent_still_catches_
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert signal.getsignal(signal.SIGTERM) is handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_handler_that_somebody_left_behind_is_not_inherited() -> None:
+    """Ray's, after it has shut down: a forked worker of nnU-Net lost the request to end, too."""
+
+    def left_behind(number: int, frame: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, left_behind)
+    try:
+        with interrupt_on_termination():
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert signal.getsignal(signal.SIGTERM) is left_behind
+    finally:
+        signal.signal(signal.SIGTERM, before)
