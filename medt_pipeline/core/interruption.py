@@ -28,8 +28,8 @@ def interrupt_on_termination() -> Iterator[None]:
 def handled(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
     """Have `handler` called for `signals`; elsewhere than in the main thread, where none can be caught, do nothing.
 
-    Processes that are forked meanwhile do with the signals what was done before, or, where that was a function, what the
-    system does: see `_stand_aside`.
+    Processes that are forked meanwhile do with the signals what was done before, or, where that was a function, what
+    the system does: see `_stand_aside`.
     """
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):
@@ -53,9 +53,9 @@ _aside: dict[signal.Signals, Any] = {}
 def _stand_aside() -> None:
     """Before a fork: take the handlers away, and give them back in the parent alone.
 
-    A child that is terminated before Python has found its feet in it forgets a signal that has a handler in Python, and
-    whoever waits for its end, as a pool of nnU-Net does, waits forever. That goes for handlers of others too: Ray leaves
-    one behind.
+    A child that is terminated before Python has found its feet in it forgets a signal that has a handler in Python,
+    and whoever waits for its end, as a pool of nnU-Net does, waits forever. That goes for handlers of others too: Ray
+    leaves one behind.
     """
     if threading.current_thread() is threading.main_thread():
         for one, original in _original.items():

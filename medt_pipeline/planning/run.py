@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,18 +126,20 @@ def _plan(
     throughput: Throughput | None,
 ) -> PlanSummary:
     """`plan_and_preprocess` when no other process works with the plan."""
-    # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
-    from medt_pipeline.planning.cost_model import COSTS_FILE, bytes_of, cost_record, costs_of_plan
-    from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
-    from medt_pipeline.planning.preprocessing import preprocess
-
     raw = require_folder(workspace.raw / name, "raw data")
     dataset_json = _read_dataset_json(raw)
     dataset = _list_training_cases(raw, dataset_json)
     threads = worker_count()
     known = read_cases(raw)
     reader, beside = _reader(dataset, dataset_json), _beside(raw, dataset, known)
-    found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside, cluster)
+    with ThreadPoolExecutor(1) as beside_images:
+        beside_images.submit(_import_planner)
+        found = extract_fingerprint(list(dataset), reader, threads, quiet, _classes(dataset_json), beside, cluster)
+    # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
+    from medt_pipeline.planning.cost_model import COSTS_FILE, bytes_of, cost_record, costs_of_plan
+    from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
+    from medt_pipeline.planning.preprocessing import preprocess
+
     if strict and found.problems:
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
     preprocessed = make_folder(workspace.preprocessed / name)
@@ -226,6 +230,12 @@ def _left_out(problems: Sequence[Problem]) -> str:
     shown = "".join(f"\n  - {problem.reason}" for problem in problems[:MOST_SHOWN])
     more = f"\n  and {len(problems) - MOST_SHOWN} more in {FINGERPRINT_FILE}" if len(problems) > MOST_SHOWN else ""
     return f"{len(problems)} case{'s' if len(problems) > 1 else ''} cannot be used:{shown}{more}"
+
+
+def _import_planner() -> None:
+    """What takes seconds of one core to load is loaded while images are read; nothing may be forked meanwhile."""
+    for name in ("medt_pipeline.planning.planner", "medt_pipeline.planning.preprocessing", "torch._dynamo"):
+        importlib.import_module(name)
 
 
 def _read_dataset_json(raw: Path) -> dict[str, Any]:
