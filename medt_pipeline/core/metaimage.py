@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.flat_pixels import read_flat_pixels
 
 MOST_CHANNELS = 64
 MOST_AXES = 4
@@ -75,20 +74,10 @@ def read_metaimage_pixels(path: Path, header: MetaImageHeader) -> np.ndarray:
     """The pixels, (*shape) or (*shape, channels), in the byte order of this machine.
 
     Raises:
-        ValueError, zlib.error: there are fewer or more than the header says, or they are not packed as it says.
+        ValueError, zlib.error: as `read_flat_pixels`.
     """
     shape = header.shape if header.channels == 1 else (*header.shape, header.channels)
-    wanted = prod(shape) * header.dtype.itemsize
-    with path.open("rb") as file:
-        file.seek(header.start)
-        if header.compressed:
-            unpacker = zlib.decompressobj()
-            content = unpacker.decompress(file.read(), wanted + 1)
-        else:
-            content = file.read(wanted + 1)
-    if len(content) != wanted:
-        raise ValueError(f"{len(content)} bytes of pixels instead of {wanted}")
-    return np.frombuffer(content, header.dtype).reshape(shape).astype(header.dtype.newbyteorder("="))
+    return read_flat_pixels(path, header.start, shape, header.dtype, header.compressed)
 
 
 def _parsed(fields: dict[str, str], start: int) -> MetaImageHeader:

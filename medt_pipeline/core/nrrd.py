@@ -6,15 +6,14 @@ Format: https://teem.sourceforge.net/nrrd/format.html
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.flat_pixels import read_flat_pixels
 
 MOST_AXES = 5
 MOST_HEADER_BYTES = 2**20
@@ -100,19 +99,10 @@ def read_nrrd_pixels(path: Path, header: NrrdHeader) -> np.ndarray:
     """The pixels, (*shape) or (*shape, channels), in the byte order of this machine.
 
     Raises:
-        ValueError, zlib.error: there are fewer or more than the header says, or they are not packed as it says.
+        ValueError, zlib.error: as `read_flat_pixels`.
     """
     shape = header.shape if header.channels == 1 else (*header.shape, header.channels)
-    wanted = prod(shape) * header.dtype.itemsize
-    with path.open("rb") as file:
-        file.seek(header.start)
-        if header.compressed:
-            content = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(file.read(), wanted + 1)
-        else:
-            content = file.read(wanted + 1)
-    if len(content) != wanted:
-        raise ValueError(f"{len(content)} bytes of pixels instead of {wanted}")
-    return np.frombuffer(content, header.dtype).reshape(shape).astype(header.dtype.newbyteorder("="))
+    return read_flat_pixels(path, header.start, shape, header.dtype, header.compressed)
 
 
 def _parsed(fields: Mapping[str, str], notes: Mapping[str, str], start: int) -> NrrdHeader:
