@@ -11,8 +11,8 @@ from torch import nn
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.slides import Window
+from medt_pipeline.inference.average import average_members
 from medt_pipeline.inference.models import OpenModel
-from medt_pipeline.inference.predict import average_members
 from medt_pipeline.slides.predict import SlideModel
 from medt_pipeline.slides.probabilities import SlideNetwork, block_probabilities, lay_out, needed_window
 from tests.slides.drawn_slides import DrawnSlide
