@@ -96,8 +96,27 @@ def run(
     except OSError as error:
         return _report(_explain(error), USER_MISTAKE, options.debug)
     except Exception as error:
+        problem = _memory_problem(error)
+        if problem is not None:
+            return _report(problem, USER_MISTAKE, options.debug)
         message = f"Unexpected {type(error).__name__}: {error}. This is a defect; run again with --debug and report it."
         return _report(message, DEFECT, options.debug)
+
+
+def _memory_problem(error: Exception) -> str | None:
+    """A sentence where Python, or torch on any device, ran out of memory, or a process was ended as then happens."""
+    text = str(error)
+    if isinstance(error, RuntimeError) and "background workers are no longer alive" in text:
+        what = "A process that loads images was ended, most often because memory ran out"
+    # torch's own error, which is not imported here; on CPUs it has no name of its own
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in text:
+        what = "Memory ran out"
+    else:
+        return None
+    return (
+        f"{what}; end other programs, or plan for less (medt_plan_and_preprocess --memory 4GB), and run the same "
+        "command again: a training goes on with --resume."
+    )
 
 
 def _report(message: str, status: int, debug: bool) -> int:

@@ -6,10 +6,12 @@ import errno
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from medt_pipeline.commands import _run, demo, evaluate, plan_and_preprocess, predict, train
 from medt_pipeline.core.errors import UserError
@@ -145,6 +147,36 @@ def test_full_disk_and_missing_rights_are_sentences(capsys: pytest.CaptureFixtur
     assert "The disk, or your share of it, is full (/somewhere/mask.png)" in capsys.readouterr().err
     assert run_with(PermissionError(errno.EACCES, "Permission denied", "/root")) == 2
     assert "not permitted (/root)" in capsys.readouterr().err
+
+
+def caught(function: Callable[[], object]) -> Exception:
+    """What torch or Python really raises."""
+    try:
+        function()
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (caught(lambda: torch.empty(2**55)), "Memory ran out; end other programs"),
+        (caught(lambda: bytearray(2**60)), "Memory ran out"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "Memory ran out"),
+        (
+            RuntimeError("One or more background workers are no longer alive. Exiting."),
+            "A process that loads images was ended, most often because memory ran out",
+        ),
+    ],
+    ids=["torch on a CPU", "Python", "torch on a GPU", "a worker"],
+)
+def test_memory_that_ran_out_is_no_defect(error: Exception, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_with(error) == 2
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert "--memory 4GB" in printed
+    assert printed.count("\n") == 1
 
 
 def test_debug_shows_the_traceback_and_defects_have_their_own_status(capsys: pytest.CaptureFixture[str]) -> None:
