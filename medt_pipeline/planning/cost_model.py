@@ -13,13 +13,14 @@ import torch
 
 from medt_pipeline.fingerprint.case_facts import CaseFacts
 from medt_pipeline.planning.memory_model import COPIES_OF_PARAMETERS, TrainingMemory, Work
+from medt_pipeline.planning.presets import Optimizer
 
 COSTS_FILE = "medt_costs.json"
 TILE_STEP = 0.5
 """Of a patch, by which nnU-Net's sliding window moves."""
 KEPT_CHECKPOINTS = 2
 """Of a trained fold: the final and the best one; checkpoint_latest.pth is the final one's before the end."""
-MOMENTS = {"AdamW": 2, "SGD": 1}
+MOMENTS: Mapping[Optimizer, int] = {"AdamW": 2, "Adam": 2, "SGD": 1}
 """Numbers that an optimizer keeps for each weight."""
 REACHED = 2 / 3
 """Share of the measured throughput that trainings reach: 0.8 in steps alone on a quiet core, 0.67 on a busy one, the

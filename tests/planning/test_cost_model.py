@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from medt_pipeline.attention import axial_attention
 from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
 from medt_pipeline.planning.cost_model import (
     COSTS_FILE,
+    MOMENTS,
     REACHED,
     Cost,
     Throughput,
@@ -29,7 +32,9 @@ from medt_pipeline.planning.memory_model import (
     attention_operations,
     estimate_training_memory,
 )
-from tests.conftest import DATASET_NAME, MODEL, Drawn
+from medt_pipeline.planning.presets import Optimizer, preset_names
+from medt_pipeline.planning.run import plan_and_preprocess
+from tests.conftest import DATASET_ID, DATASET_NAME, MODEL, Drawn
 
 SCHEDULE = {
     "epochs": 10,
@@ -139,3 +144,15 @@ def test_bytes_are_those_of_real_files(trained: Drawn) -> None:
     assert planned["probabilities"] == 10 * np.zeros((2, 1, 64, 96), np.float16).nbytes
     there = bytes_of(trained.workspace.raw) + bytes_of(trained.preprocessed)
     assert record["bytes"]["raw_and_preprocessed"] == pytest.approx(there, rel=0.02)
+
+
+def test_the_moments_of_every_optimizer_are_known() -> None:
+    assert set(MOMENTS) == set(typing.get_args(Optimizer))
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_is_planned_with_its_costs(converted: Drawn, tmp_path: Path, preset: str) -> None:
+    again = converted.copy(tmp_path / "again")
+    summary = plan_and_preprocess(DATASET_ID, again.workspace.activate(), "cpu", preset=preset, quiet=True)
+    assert summary.costs == json.loads((again.preprocessed / COSTS_FILE).read_text())
+    assert summary.costs["configurations"]["2d"]["checkpoints"] > 0
