@@ -12,10 +12,9 @@ import numpy as np
 
 from medt_pipeline.core.files import write_text
 from medt_pipeline.core.pixel_size import PixelSize
+from medt_pipeline.core.spreadsheets import plain_cell
 
 _UM2_PER_MM2 = 1e6
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With one of these, a cell becomes a formula in spreadsheets."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,6 @@ def write_areas(file: Path, frames: Sequence[FrameAreas], names: Mapping[int, st
         ]
         table.writerow([one.index + 1, _number(one.seconds, 6), *areas, _number(one.confidence, 4)])
     write_text(file, lines.getvalue())
-
-
-def plain_cell(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula: names of classes come with models of others."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _number(value: float | None, digits: int) -> str:

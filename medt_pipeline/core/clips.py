@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import files_of_kind
 from medt_pipeline.core.images import IMAGE_ENDINGS, ending_of
 from medt_pipeline.core.pixel_size import PixelSize
 from medt_pipeline.core.slides import SCANNER_ENDINGS
@@ -62,14 +63,8 @@ def is_clip(path: Path) -> bool:
 
 
 def list_clips(source: Path) -> list[Path]:
-    """The clips among `source` itself or the files directly in it, sorted by name; hidden files are left out.
-
-    There are none where `source` does not exist.
-    """
-    if not source.is_dir():
-        return [source] if source.is_file() and is_clip(source) else []
-    files = sorted(path for path in source.iterdir() if path.is_file())
-    return [path for path in files if not path.name.startswith(".") and is_clip(path)]
+    """The clips among `source` itself or the files directly in it, as `files_of_kind` finds them."""
+    return files_of_kind(source, is_clip)
 
 
 def name_of(path: Path) -> str:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,17 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically; keys keep their order."""
     write_text(target, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def files_of_kind(source: Path, is_one: Callable[[Path], bool]) -> list[Path]:
+    """Those among `source` itself or the files directly in it of which `is_one`, sorted by name, without hidden ones.
+
+    There are none where `source` does not exist.
+    """
+    if not source.is_dir():
+        return [source] if source.is_file() and is_one(source) else []
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    return [path for path in files if not path.name.startswith(".") and is_one(path)]
 
 
 def read_json(source: Path) -> Any:

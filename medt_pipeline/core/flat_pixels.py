@@ -8,6 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from medt_pipeline.core.errors import UserError
+
+
+def header_problem(path: Path, error: Exception) -> UserError:
+    """What to raise for a header of which a field is missing (KeyError) or says what cannot be (ValueError, …)."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return UserError(f"{path} cannot be read as an image ({reason[:200]}); replace it or leave it out.")
+
 
 def read_flat_pixels(path: Path, start: int, shape: tuple[int, ...], dtype: np.dtype, compressed: bool) -> np.ndarray:
     """The pixels in the byte order of this machine.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.flat_pixels import read_flat_pixels
+from medt_pipeline.core.flat_pixels import header_problem, read_flat_pixels
 
 MOST_CHANNELS = 64
 MOST_AXES = 4
@@ -66,8 +66,7 @@ def read_metaimage_header(path: Path) -> MetaImageHeader:
     try:
         return _parsed(fields, start)
     except (KeyError, ValueError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{path} cannot be read as an image ({reason[:200]}); replace it or leave it out.") from None
+        raise header_problem(path, error) from None
 
 
 def read_metaimage_pixels(path: Path, header: MetaImageHeader) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.flat_pixels import read_flat_pixels
+from medt_pipeline.core.flat_pixels import header_problem, read_flat_pixels
 
 MOST_AXES = 5
 MOST_HEADER_BYTES = 2**20
@@ -91,8 +91,7 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
     try:
         return _parsed(fields, notes, start)
     except (KeyError, ValueError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{path} cannot be read as an image ({reason[:200]}); replace it or leave it out.") from None
+        raise header_problem(path, error) from None
 
 
 def read_nrrd_pixels(path: Path, header: NrrdHeader) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.files import files_of_kind
 from medt_pipeline.core.images import ending_of
 from medt_pipeline.core.pixel_size import PixelSize, from_dpi, pixel_size, read_pixel_size
 from medt_pipeline.core.resampling import reach_of, resample
@@ -191,14 +192,8 @@ def is_slide(path: Path) -> bool:
 
 
 def list_slides(source: Path) -> list[Path]:
-    """The slides among `source` itself or the files directly in it, sorted by name; hidden files are left out.
-
-    There are none where `source` does not exist.
-    """
-    if not source.is_dir():
-        return [source] if source.is_file() and is_slide(source) else []
-    files = sorted(path for path in source.iterdir() if path.is_file())
-    return [path for path in files if not path.name.startswith(".") and is_slide(path)]
+    """The slides among `source` itself or the files directly in it, as `files_of_kind` finds them."""
+    return files_of_kind(source, is_slide)
 
 
 def open_slide(path: Path) -> Slide:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, write_text
 from medt_pipeline.core.images import stem_of
+from medt_pipeline.core.spreadsheets import plain_cell
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.inference.predict import SHIFT_TABLE
 from medt_pipeline.report.cases import Case, Order
@@ -25,7 +26,6 @@ PAGE_FILE = "medt_review.html"
 SHOWN_FIRST = 9
 """Cases of the queue that the page shows without being asked."""
 _COLUMNS = ("rank", "case", "predicted_quality", "reason", "image", "mask")
-_MAY_BE_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _DATA_SET = re.compile(r"Dataset(\d{3})_.+")
 
 
@@ -130,12 +130,8 @@ def to_csv(queue: ReviewQueue) -> str:
         quality = queue.quality(case)
         image = "" if case.image is None else str(case.image.resolve())
         cells = (case.name, "" if quality != quality else f"{quality:.4f}", case.reason, image)
-        table.writerow([case.rank, *map(_as_text, cells), _as_text(str(case.prediction.resolve()))])
+        table.writerow([case.rank, *map(plain_cell, cells), plain_cell(str(case.prediction.resolve()))])
     return buffer.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_MAY_BE_A_FORMULA) else cell
 
 
 def explain(queue: ReviewQueue, empty: EmptyMasks) -> str:

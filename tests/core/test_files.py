@@ -7,6 +7,7 @@ import pytest
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import (
     atomic_path,
+    files_of_kind,
     make_folder,
     read_json,
     require_folder,
@@ -73,3 +74,16 @@ def test_a_temporary_name_keeps_a_double_ending(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "a.nii.gz") as temporary:
         assert temporary.name.endswith(".nii.gz")
         temporary.write_text("new")
+
+
+def test_files_of_a_kind_are_found_in_a_folder_or_by_themselves(tmp_path: Path) -> None:
+    for name in ("b.x", "a.x", ".c.x", "d.y"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.x").mkdir()
+
+    def is_x(path: Path) -> bool:
+        return path.suffix == ".x"
+
+    assert files_of_kind(tmp_path, is_x) == [tmp_path / "a.x", tmp_path / "b.x"]
+    assert files_of_kind(tmp_path / "b.x", is_x) == [tmp_path / "b.x"]
+    assert files_of_kind(tmp_path / "d.y", is_x) == files_of_kind(tmp_path / "nowhere", is_x) == []
