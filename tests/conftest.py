@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from medt_pipeline.core.interruption import handler_kept
 from medt_pipeline.core.workspace import Workspace
 
 # No test asserts a time, so hypothesis must not either: a busy machine would fail it.
@@ -93,7 +94,8 @@ def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Any:
 def ray_cluster(ray_alone: Any) -> Iterator[Any]:
     """Ray, connected to a cluster of this machine alone that has two cores."""
     ray = ray_alone
-    ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
+    with handler_kept():
+        ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from medt_pipeline.core.errors import UserError, reason_of
+from medt_pipeline.core.interruption import handler_kept
 from medt_pipeline.core.parallel import ordered_map
 from medt_pipeline.core.workspace import ENVIRONMENT_VARIABLES
 
@@ -245,12 +246,14 @@ def connected(on: str | None) -> Iterator[Cluster | None]:
     if address is not None:
         _require_answer(address)
     try:
-        ray.init(
-            address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False if address is None else None,
-        )
+        # Ray's handler ends the process at once, and nothing would be saved.
+        with handler_kept():
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False if address is None else None,
+            )
     # Ray raises what its parts raise: of sockets, of gRPC, of processes that it could not start.
     except Exception as error:
         raise UserError(

@@ -45,6 +45,18 @@ def handled(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
                 del _original[one]
 
 
+@contextlib.contextmanager
+def handler_kept() -> Iterator[None]:
+    """Put SIGTERM's handler back at the end, for libraries that leave one of their own behind."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        # Outside the main thread nobody could change it, and one that Python did not set it cannot set.
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 _original: dict[signal.Signals, Any] = {}
 """What was done with the signals that are handled, before the first of nested handlers."""
 _aside: dict[signal.Signals, Any] = {}
@@ -54,8 +66,7 @@ def _stand_aside() -> None:
     """Before a fork: take the handlers away, and give them back in the parent alone.
 
     A child that is terminated before Python has found its feet in it forgets a signal that has a handler in Python,
-    and whoever waits for its end, as a pool of nnU-Net does, waits forever. That goes for handlers of others too: Ray
-    leaves one behind.
+    and whoever waits for its end, as a pool of nnU-Net does, waits forever. That goes for handlers of others too.
     """
     if threading.current_thread() is threading.main_thread():
         for one, original in _original.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from medt_pipeline.core.cluster import Cluster, Needs, connected, map_cases, parse_cluster
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.core.interruption import interrupt_on_termination
 
 
 class _Machines:
@@ -51,6 +53,14 @@ def test_a_head_that_does_not_answer_is_one_sentence(on: str) -> None:
     with pytest.raises(UserError, match="does not answer") as refusal, connected(on):
         pass
     assert "\n" not in str(refusal.value)
+
+
+def test_a_cluster_leaves_the_handlers_of_signals_as_they_were(ray_alone: Any) -> None:
+    """Ray's own ends the process at once; what Ctrl-C saves would be lost."""
+    with interrupt_on_termination():
+        handler = signal.getsignal(signal.SIGTERM)
+        with connected("ray") as cluster:
+            assert cluster is not None and signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_task_takes_its_share_of_a_machine() -> None:
