@@ -11,28 +11,66 @@ from medt_pipeline.network.topology import Size
 
 
 class SegmentationHeads(nn.Module):
-    """1 × 1 convolutions from decoder maps to logits.
+    """ReLU and 1 × 1 convolutions from decoder maps to logits, as in the published networks.
+
+    Their maps are non-negative already but for those that got a skip added.
 
     Args:
         channels: channels of the decoder maps, finest first.
         num_classes: channels of the logits.
         deep_supervision: make heads for all maps but the coarsest, not for the finest alone.
-        activate: apply ReLU before the convolution, as the published networks do. Their maps are non-negative already
-            but for those that got a skip added.
     """
 
-    def __init__(
-        self, channels: Sequence[int], num_classes: int, deep_supervision: bool, activate: bool = True
-    ) -> None:
+    def __init__(self, channels: Sequence[int], num_classes: int, deep_supervision: bool) -> None:
         super().__init__()
-        self.activate = activate
         used = channels[:-1] if deep_supervision else channels[:1]
         self.convs = nn.ModuleList(nn.Conv2d(count, num_classes, kernel_size=1) for count in used)
+
+    @property
+    def scales(self) -> int:
+        """How many logits there are with deep supervision, each half as high and wide as the one before."""
+        return len(self.convs)
 
     def forward(self, maps: Sequence[Tensor], deep_supervision: bool) -> Tensor | list[Tensor]:
         """Logits of the finest map, or of all maps that have a head, finest first."""
         used = maps[: len(self.convs)] if deep_supervision else maps[:1]
-        logits = [conv(F.relu(x) if self.activate else x) for conv, x in zip(self.convs, used, strict=False)]
+        logits = [conv(F.relu(x)) for conv, x in zip(self.convs, used, strict=False)]
+        return logits if deep_supervision else logits[0]
+
+
+class PyramidHeads(nn.Module):
+    """Logits of each decoder map: those of the coarser one, enlarged, and what a 1 × 1 convolution of the map adds.
+
+    So a fine map, which has few channels, need not find anew what the coarse ones know. A head of its own on 16
+    channels can come to rest without one of the classes: docs/explanation/network.md.
+
+    Source: Ghiasi and Fowlkes 2016, Laplacian Pyramid Reconstruction and Refinement for Semantic Segmentation, arXiv
+    1605.02264; without its masks.
+
+    Args:
+        channels: channels of the decoder maps, finest first; all but the coarsest have a head.
+        num_classes: channels of the logits.
+    """
+
+    def __init__(self, channels: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        self.details = nn.ModuleList(nn.Conv2d(count, num_classes, kernel_size=1) for count in channels[:-1])
+
+    @property
+    def scales(self) -> int:
+        """How many logits there are with deep supervision, each half as high and wide as the one before, rounded up."""
+        return len(self.details)
+
+    def forward(self, maps: Sequence[Tensor], deep_supervision: bool) -> Tensor | list[Tensor]:
+        """Logits of the finest map, or of all maps that have a head, finest first."""
+        logits: list[Tensor] = []
+        for detail, x in reversed(list(zip(self.details, maps, strict=False))):
+            added = detail(x)
+            if logits:
+                enlarged = F.interpolate(logits[0], scale_factor=2, mode="bilinear")
+                # Twice the half of an odd side is one more.
+                added = added + enlarged[..., : added.shape[-2], : added.shape[-1]]
+            logits.insert(0, added)
         return logits if deep_supervision else logits[0]
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medt_pipeline.network.heads import SegmentationHeads
+from medt_pipeline.network.heads import PyramidHeads
 from medt_pipeline.network.hybrid_blocks import (
     Attention,
     BlockOptions,
@@ -113,7 +113,7 @@ class HybridEncoder(nn.Module):
         drops = (stochastic_depth * block / max(sum(blocks) - 1, 1) for block in range(sum(blocks)))
         channels = input_channels
         for width, count, lattice in zip(size.widths[STEM_LEVELS:], blocks, sizes, strict=False):
-            chain = nn.ModuleList([NormalisedConv(channels, width, options.norm, stride=2, activate=False)])
+            chain = nn.ModuleList([NormalisedConv(channels, width, options.norm, stride=2)])
             chain.extend(HybridBlock(width, lattice, next(drops), options) for _ in range(count))
             self.levels.append(chain)
             channels = width
@@ -176,8 +176,7 @@ class HybridMedT(nn.Module):
             the global one.
         stochastic_depth: probability with which, in training, an image or patch passes by the last block of a branch;
             that of the first is 0, and it grows evenly between them.
-        deep_supervision: also predict from the coarser decoder maps. The heads for it exist only where this was true at
-            construction; afterwards `network.deep_supervision` switches their use.
+        deep_supervision: give the logits of the coarser decoder maps too; `network.deep_supervision` switches it.
         recompute: keep nothing but the inputs of convolutions with norm, blocks and decoder levels for the backward,
             which runs them again.
         widths, blocks: instead of those of `size`, as `NetworkSize` has them.
@@ -234,7 +233,7 @@ class HybridMedT(nn.Module):
                 for pair in list(zip(narrow, used, strict=True))[STEM_LEVELS : STEM_LEVELS + len(local_sizes)]
             )
         self.decoder_levels = nn.ModuleList(DecoderLevel(coarse, fine, norm) for fine, coarse in pairwise(used))
-        self.heads = SegmentationHeads(used, num_classes, deep_supervision, activate=False)
+        self.heads = PyramidHeads(used, num_classes)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits (cases, num_classes, H, W); with deep supervision a list, finest first."""

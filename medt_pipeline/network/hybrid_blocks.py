@@ -40,12 +40,12 @@ class BlockOptions:
 
 
 class NormalisedConv(nn.Module):
-    """3 × 3 convolution without bias, normalisation and, if `activate`, leaky ReLU."""
+    """3 × 3 convolution without bias, normalisation and leaky ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: Norm, stride: int = 1, activate: bool = True) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.norm = Normalisation(norm, out_channels, activate)
+        self.norm = Normalisation(norm, out_channels, activate=True)
 
     def forward(self, x: Tensor, patches: int = 1) -> Tensor:
         """(cases × patches, in_channels, H, W) → (cases × patches, out_channels, H / stride, W / stride), rounded up.
@@ -84,13 +84,17 @@ class PointwiseConv(nn.Conv2d):
 
 
 class GatedAxialAttention(nn.Module):
-    """Gated axial attention by the paper's formula, with scaled logits, gates per head and no normalisation inside.
+    """Gated axial attention by the paper's formula, with normalised queries, keys and values and gates per head.
 
+        q, k, v = norm(W x)
         logits_ij = (q_i·k_j + g_q q_i·r^q_{i-j} + g_k k_j·r^k_{j-i}) / √d_k,   a = softmax over j
         y_i = g_v1 Σ_j a_ij v_j + g_v2 Σ_j a_ij r^v_{i-j}
 
-    Input (cases, channels, H, W) → output of the same shape, channels-last both. A head has d_v = channels / heads
-    value channels and d_k = d_v / 2 query and key channels, at least 4.
+    Input (cases × patches, channels, H, W) → output of the same shape, channels-last both. A head has
+    d_v = channels / heads value channels and d_k = d_v / 2 query and key channels, at least 4.
+
+    The norm stands before the gates, so that they act. Without it logits grow until the training leaps, and what
+    attention along one axis averages comes to the other too small: docs/explanation/network.md.
 
     Args:
         channels: a multiple of the heads.
@@ -107,6 +111,7 @@ class GatedAxialAttention(nn.Module):
         rows = 2 * self.query_channels + value_channels
         self.qkv = PointwiseConv(channels, self.heads * rows, bias=False)
         nn.init.normal_(self.qkv.weight, std=math.sqrt(1 / channels))
+        self.qkv_norm = Normalisation(options.norm, self.heads * rows)
         if self.positions:
             self.relative = nn.Parameter(torch.randn(rows, 2 * length - 1) / math.sqrt(value_channels))
             start = torch.tensor([options.gate_start] * 3 + [1.0])[:, None].repeat(1, self.heads)
@@ -116,9 +121,9 @@ class GatedAxialAttention(nn.Module):
             else:
                 self.register_buffer("gates", start)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend along the layer's axis."""
-        qkv = to_lines(self.qkv(x), self.heads, self.axis)
+    def forward(self, x: Tensor, patches: int = 1) -> Tensor:
+        """Attend along the layer's axis; for `patches` see `Normalisation`."""
+        qkv = to_lines(self.qkv_norm(self.qkv(x), patches), self.heads, self.axis)
         factor = self.qkv.weight.new_full((1, self.heads), 1 / math.sqrt(self.query_channels))
         if not self.positions:
             return from_lines(axial_attention(qkv, None, factor, self.query_channels, joined=True), self.axis)
@@ -128,7 +133,7 @@ class GatedAxialAttention(nn.Module):
 
 
 class HybridBlock(nn.Module):
-    """Attention over columns, then rows, and a feed-forward part with a depthwise convolution; both added to the input.
+    """Attention over columns, then rows, and a feed-forward part with a 3 × 3 convolution; both added to the input.
 
     Input (cases × patches, channels, H, W) → output of the same shape.
 
@@ -145,7 +150,7 @@ class HybridBlock(nn.Module):
 
         def mixer(axis: Axis, length: int) -> nn.Module:
             if options.attention == "identity":
-                return PointwiseConv(channels, channels, bias=False)
+                return _PointwiseInstead(channels)
             return GatedAxialAttention(channels, length, axis, options)
 
         self.attention_norm = Normalisation(options.norm, channels)
@@ -153,14 +158,14 @@ class HybridBlock(nn.Module):
         self.rows = mixer("width", lattice[1])
         self.mix = PointwiseConv(channels, channels, scale_start=options.scale_start)
         self.feed_forward_norm = Normalisation(options.norm, channels)
-        self.expand = PointwiseConv(channels, 2 * channels)
-        self.depthwise = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
-        self.contract = PointwiseConv(2 * channels, channels, scale_start=options.scale_start)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.contract = PointwiseConv(channels, channels, scale_start=options.scale_start)
 
     def forward(self, x: Tensor, patches: int = 1) -> Tensor:
         """Apply the block; for `patches` see `Normalisation`."""
-        x = x + self._kept(self.mix(self.rows(self.columns(self.attention_norm(x, patches)))))
-        inner = self.depthwise(self.expand(self.feed_forward_norm(x, patches)))
+        inner = self.columns(self.attention_norm(x, patches), patches)
+        x = x + self._kept(self.mix(self.rows(inner, patches)))
+        inner = self.conv(self.feed_forward_norm(x, patches))
         return x + self._kept(self.contract(F.gelu(inner)))
 
     def _kept(self, part: Tensor) -> Tensor:
@@ -169,6 +174,16 @@ class HybridBlock(nn.Module):
             return part
         kept = torch.rand(part.shape[0], 1, 1, 1, device=part.device) >= self.drop
         return part * (kept / (1 - self.drop)).to(part.dtype)
+
+
+class _PointwiseInstead(PointwiseConv):
+    """What stands in place of an attention: a 1 × 1 convolution, to which patches are maps like others."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, bias=False)
+
+    def forward(self, x: Tensor, patches: int = 1) -> Tensor:
+        return super().forward(x)
 
 
 def run(part: nn.Module, recompute: bool, *arguments: Tensor | int) -> Tensor:

@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_map
 from medt_pipeline.core.errors import UserError, reason_of
 from medt_pipeline.core.files import atomic_path, scratch_folder
 from medt_pipeline.network import gate_parameters
-from medt_pipeline.network.heads import SegmentationHeads
+from medt_pipeline.network.heads import PyramidHeads, SegmentationHeads
 from medt_pipeline.network.synchronised_norm import synchronise
 from medt_pipeline.planning.rules.schedule import Schedule
 from medt_pipeline.training.acceleration import (
@@ -222,8 +222,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         if self.enable_deep_supervision and "strides" not in self.configuration_manager.network_arch_init_kwargs:
             heads = self.plain_network().get_submodule("heads")
-            levels = len(heads.convs) if isinstance(heads, SegmentationHeads) else 1
-            return [[0.5**level] * 2 for level in range(levels)]
+            scales = heads.scales if isinstance(heads, (SegmentationHeads, PyramidHeads)) else 1
+            return [[0.5**scale] * 2 for scale in range(scales)]
         return super()._get_deep_supervision_scales()
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(  # noqa: N802  (nnU-Net's name)

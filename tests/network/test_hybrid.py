@@ -170,7 +170,7 @@ def test_state_is_data_and_loads_strictly() -> None:
     assert all(map(torch.equal, net(x), other(x)))
 
 
-@pytest.mark.parametrize(("size", "least", "most"), [("S", 0.6, 0.8), ("M", 2.6, 3.0), ("L", 7.5, 9)])
+@pytest.mark.parametrize(("size", "least", "most"), [("S", 0.9, 1.1), ("M", 3.6, 4.0), ("L", 11, 12)])
 def test_parameters_of_each_size_in_millions(size: str, least: float, most: float) -> None:
     net = HybridMedT(3, 2, (128, 128), size=size)
     assert least < sum(parameter.numel() for parameter in net.parameters()) / 1e6 < most

@@ -22,6 +22,7 @@ def _reference_attention(layer: GatedAxialAttention, x: Tensor) -> Tensor:
     """The formula, one head at a time, along the last axis of x (cases, C, lines, L)."""
     length, d_k = x.shape[-1], layer.query_channels
     projected = torch.einsum("oc,nclp->nolp", layer.qkv.weight[:, :, 0, 0], x)
+    projected = F.instance_norm(projected, weight=layer.qkv_norm.weight, bias=layer.qkv_norm.bias)
     offsets = torch.arange(length)[:, None] - torch.arange(length)[None, :] + length - 1
     r_q, r_k, r_v = layer.relative[:, offsets].split([d_k, d_k, layer.relative.shape[0] - 2 * d_k])
     outputs = []
@@ -41,6 +42,8 @@ def _reference_attention(layer: GatedAxialAttention, x: Tensor) -> Tensor:
 def _attention(axis: str, heads: int = 4, **options: object) -> GatedAxialAttention:
     torch.manual_seed(0)
     layer = GatedAxialAttention(24, 7, axis, BlockOptions(heads=heads, **options)).double()
+    torch.nn.init.normal_(layer.qkv_norm.weight)
+    torch.nn.init.normal_(layer.qkv_norm.bias)
     if layer.positions:
         torch.nn.init.normal_(layer.gates)
     return layer
@@ -99,7 +102,7 @@ def test_nothing_is_copied_around_the_attention(axis: str, monkeypatch: pytest.M
     monkeypatch.setattr(hybrid_blocks, "axial_attention", watched)
     monkeypatch.setenv("MEDT_ATTENTION_BACKEND", "numba")
     layer = GatedAxialAttention(16, 7, axis, BlockOptions())
-    layer.qkv.register_forward_hook(lambda module, args, output: seen.update(projected=output))
+    layer.qkv_norm.register_forward_hook(lambda module, args, output: seen.update(projected=output))
     x = torch.randn(2, 16, 7, 9).to(memory_format=torch.channels_last).requires_grad_()
     y = layer(x)
     assert seen["qkv"].data_ptr() == seen["projected"].data_ptr()
@@ -126,9 +129,8 @@ def test_block_adds_attention_and_feed_forward_part() -> None:
     x = torch.randn(2, 16, 6, 5)
     normed = F.instance_norm(x)
     inner = x + block.mix(block.rows(block.columns(normed)))
-    wide = F.conv2d(F.instance_norm(inner), block.expand.weight, block.expand.bias)
-    wide = F.gelu(F.conv2d(wide, block.depthwise.weight, block.depthwise.bias, padding=1, groups=32))
-    expected = inner + F.conv2d(wide, block.contract.weight, block.contract.bias)
+    around = F.gelu(F.conv2d(F.instance_norm(inner), block.conv.weight, block.conv.bias, padding=1))
+    expected = inner + F.conv2d(around, block.contract.weight, block.contract.bias)
     torch.testing.assert_close(block(x), expected)
     assert (block.columns.axis, block.rows.axis) == ("height", "width")
 
