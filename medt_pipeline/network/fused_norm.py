@@ -92,7 +92,7 @@ def _sizes(x: Tensor, images: int, slope: float) -> Sizes:
 def _periodic(of_channels: Tensor, sizes: Sizes) -> Tensor:
     """(images, channels) as the registers of a row need it."""
     times = sizes.registers * LANES // of_channels.shape[1]
-    return of_channels.repeat(1, times).contiguous()
+    return of_channels.contiguous() if times == 1 else of_channels.repeat(1, times)
 
 
 def _sums(kernel: Any, x: Tensor, sizes: Sizes, images: int, *tensors: Tensor) -> Tensor:
