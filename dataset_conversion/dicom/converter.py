@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medt_pipeline.core.clip_frames import frame_case
 from medt_pipeline.core.dicom.frames import Clip, read_frame
 from medt_pipeline.core.dicom.geometry import Region
 from medt_pipeline.core.dicom.identity import hide
@@ -104,7 +105,7 @@ class NamedClip:
 
     def case_name(self, index: int) -> str:
         """Name of the case that a frame becomes; frames are numbered from 1, as DICOM does."""
-        return self.name if self.found.clip.frames == 1 else f"{self.name}_f{index + 1:04d}"
+        return self.name if self.found.clip.frames == 1 else frame_case(self.name, index)
 
 
 def convert(source: Path, target: Target, options: DicomOptions | None = None) -> Summary:

@@ -43,14 +43,15 @@ class ClipOptions:
     """How to predict clips.
 
     Attributes:
-        smooth_frames: frames over which probabilities are averaged, odd; 1 averages nothing.
+        smooth_frames: frames over which probabilities are averaged, odd; 1 averages nothing; None: as the recipe says,
+            else 1.
         keep_identifiers: whether results tell whose a DICOM clip is, and the overlay shows all of its picture.
         mirror: average over mirror images.
         quiet: show no progress.
         tell: takes the sentences on what was decided, as soon as it is.
     """
 
-    smooth_frames: int = 1
+    smooth_frames: int | None = None
     keep_identifiers: bool = False
     mirror: bool = True
     quiet: bool = False
@@ -79,6 +80,7 @@ class _Work:
     Attributes:
         identity: None for a video.
         name: of its results.
+        smooth_frames: frames over which probabilities are averaged.
         overlay: whether an overlay video is written; `why` says why not, or what it shows.
         key: hash of all that decides the results.
     """
@@ -86,6 +88,7 @@ class _Work:
     clip: ClipFile
     identity: Identity | None
     name: str
+    smooth_frames: int
     overlay: bool
     why: str
     key: str
@@ -167,19 +170,21 @@ def _check_names(clips: Sequence[Path], target: Path) -> None:
 
 def _begin(path: Path, model: ClipModel, options: ClipOptions) -> _Work:
     clip = open_clip(path)
-    require_window(options.smooth_frames, clip.height, clip.width, model.classes)
+    window = options.smooth_frames or (model.recipe.smooth_frames if model.recipe else 1)
+    require_window(window, clip.height, clip.width, model.classes)
     checksum = file_hash(path)
     identity = read_identity(path, checksum, options.keep_identifiers) if clip.is_dicom else None
     overlay, why = _overlay_rule(clip, identity)
     name = name_of(path) if identity is None else identity.result_name(name_of(path))
     settings = {
-        "smooth_frames": options.smooth_frames,
+        "smooth_frames": window,
         "keep_identifiers": options.keep_identifiers,
         "overlay": overlay,
         "names": {str(label): one for label, one in model.names.items()},
         "recipe": model.recipe.to_json() if model.recipe else None,
     }
-    return _Work(clip, identity, name, overlay, why, content_hash({"clip": checksum, "model": model.key, **settings}))
+    key = content_hash({"clip": checksum, "model": model.key, **settings})
+    return _Work(clip, identity, name, window, overlay, why, key)
 
 
 def _overlay_rule(clip: ClipFile, identity: Identity | None) -> tuple[bool, str]:
@@ -213,7 +218,7 @@ def _predict(
     at_once = frames_at_once(clip.height, clip.width)
     with ExitStack() as stack:
         frames = predict_frames(clip.read(), model, at_once, str(clip.path))
-        smoothed = smooth_frames(frames, options.smooth_frames)
+        smoothed = smooth_frames(frames, work.smooth_frames)
         add_labels = stack.enter_context(_masks(work, files, model, model_name))
         add_picture = stack.enter_context(_overlay(work, files))
         for one in progress(smoothed, f"Predict {work.name}", clip.frames, "frame", options.quiet):
@@ -282,7 +287,7 @@ def _write_record(
         "frames": len(areas),
         "labels": {"background": 0, **{name: label for label, name in model.names.items()}},
         "model": model_name,
-        "smooth_frames": options.smooth_frames,
+        "smooth_frames": work.smooth_frames,
         "keep_identifiers": options.keep_identifiers,
         "pixel_size_um": None if size is None else [size.y_um, size.x_um],
         "pixel_size_from": None if size is None else size.source,

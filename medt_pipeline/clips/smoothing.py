@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from medt_pipeline.clips.probabilities import PredictedFrame
+from medt_pipeline.core.clip_frames import MOST_FRAMES, centred_windows
 from medt_pipeline.core.errors import UserError
 
-MOST_FRAMES = 31
 MOST_BYTES = 2**31
 """Memory for the probabilities that are averaged."""
 
 
 def smooth_frames(frames: Iterable[PredictedFrame], window: int) -> Iterator[PredictedFrame]:
-    """Each frame with the mean of the probabilities of the `window` frames around it, itself in the middle.
+    """Each frame with the mean of the probabilities of the frames around it: see `centred_windows`.
 
-    At the beginning and end of the clip as many frames are averaged on either side as there are on the shorter one, so
-    that nothing lags. Frames count alike, however far they are apart in time. What the members of an ensemble say
-    apart (`Average.mean_entropy`) stays that of the frame.
-
-    Args:
-        window: odd, from 1, which leaves the frames as they are.
+    So nothing lags. Frames count alike, however far they are apart in time. What the members of an ensemble say apart
+    (`Average.mean_entropy`) stays that of the frame.
     """
-    reach = window // 2
-    held: deque[PredictedFrame] = deque()
-    # of the next frame among those that are held
-    place = 0
-    for frame in frames:
-        held.append(frame)
-        if len(held) > place + reach:
-            yield _averaged(held, place, reach)
-            place = _next_place(held, place, reach)
-    while place < len(held):
-        yield _averaged(held, place, reach)
-        place = _next_place(held, place, reach)
-
-
-def _averaged(held: deque[PredictedFrame], place: int, reach: int) -> PredictedFrame:
-    """The frame at `place` with the mean over as many frames before as after it."""
-    side = min(reach, place, len(held) - 1 - place)
-    middle = held[place]
-    if side == 0:
-        return middle
-    total = held[place - side].mean.probabilities.copy()
-    for index in range(place - side + 1, place + side + 1):
-        total += held[index].mean.probabilities
-    total /= np.float32(2 * side + 1)
-    return replace(middle, mean=replace(middle.mean, probabilities=total))
-
-
-def _next_place(held: deque[PredictedFrame], place: int, reach: int) -> int:
-    """Let go of the frame that no later one needs."""
-    if place < reach:
-        return place + 1
-    held.popleft()
-    return place
+    for around in centred_windows(frames, window):
+        middle = around[len(around) // 2]
+        if len(around) > 1:
+            total = around[0].mean.probabilities.copy()
+            for one in around[1:]:
+                total += one.mean.probabilities
+            total /= np.float32(len(around))
+            middle = replace(middle, mean=replace(middle.mean, probabilities=total))
+        yield middle
 
 
 def require_window(window: int, height: int, width: int, classes: int) -> None:

@@ -56,6 +56,10 @@ def _table(best: BestRecipe) -> str:
     for one in best.content["postprocessing_trials"]:
         if one["taken"]:
             lines.append(f"Post-processing of {one['label']}: {one['step']} (gain {one['gain']:.4f}).")
+    smoothing = best.content["smooth_frames_choice"]
+    if smoothing is not None:
+        taken = "no averaging" if smoothing["window"] == 1 else f"{smoothing['window']} frames averaged"
+        lines.append(f"Clips: {taken}; {smoothing['reason']}.")
     if quality is not None:
         found = f"off by {quality['error']:.3f} on average, correlation with the true one {quality['correlation']:.2f}"
         lines.append(f"Estimated Dice of a mask: {found}.")

@@ -66,9 +66,8 @@ def _add_clip_options(parser: argparse.ArgumentParser) -> None:
     clips.add_argument(
         "--smooth-frames",
         type=_window,
-        default=1,
         metavar="off|N",
-        help="average probabilities over N frames (odd); default: off",
+        help="average probabilities over N frames (odd); default: as medt_find_best chose, else off",
     )
     clips.add_argument(
         "--keep-identifiers", action="store_true", help="write patient and study of a DICOM clip into its results"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medt_pipeline.core.clip_frames import runs_of_frames
 from medt_pipeline.core.files import make_folder, write_json, write_text
 from medt_pipeline.core.images import write_png
 from medt_pipeline.core.locks import locked, remove_unfinished
@@ -37,6 +38,7 @@ from medt_pipeline.evaluation.selection import (
 )
 from medt_pipeline.evaluation.tables import write_scores
 from medt_pipeline.evaluation.uncertainty import as_picture, entropy
+from medt_pipeline.evaluation.window_choice import OFF, WindowChoice, choose_window, window_scores
 from medt_pipeline.inference.out_of_fold import OutOfFold, open_out_of_fold
 from medt_pipeline.inference.recipe import FORMAT, QUALITY_TABLE, RECIPE_FILE, Member, Recipe, objects_of
 from medt_pipeline.postprocessing.recipe import PostProcessing, apply
@@ -93,6 +95,7 @@ def _find_best(held_out: OutOfFold, workspace: Workspace, name: str, folder: Pat
     candidate, gain = _with_weights(held_out, chosen.candidate, quiet)
     learned = _learn_postprocessing(held_out, candidate)
     quality, scores = _write_masks(held_out, candidate, learned.recipe, folder / OUT_OF_FOLD, quiet)
+    smoothing = _choose_window(held_out, candidate, learned.recipe, quiet)
     members = tuple(
         Member(
             fold_folder(workspace, name, member, 0).parent.name,
@@ -105,10 +108,11 @@ def _find_best(held_out: OutOfFold, workspace: Workspace, name: str, folder: Pat
     content = {
         "format": FORMAT,
         "dataset": name,
-        **Recipe(members, learned.recipe, quality).to_json(),
+        **Recipe(members, learned.recipe, quality, smoothing.window if smoothing else OFF).to_json(),
         "weights": "equal" if len(set(candidate.weights)) == 1 else "learned",
         "weights_gain": gain,
         "postprocessing_trials": [vars(one) for one in learned.trials],
+        "smooth_frames_choice": None if smoothing is None else vars(smoothing),
         "score": scores,
         "ranking": [_as_record(one) for one in ranking],
         "rule": f"The cheapest candidate that the best one does not beat in {SURE:.0%} of the resamples of patients.",
@@ -151,6 +155,29 @@ def _learn_postprocessing(held_out: OutOfFold, candidate: Candidate) -> LearnedP
 
     labels = make_labels(held_out.dataset_json["labels"], "dataset.json")
     return learn_postprocessing([source(case) for case in held_out.cases], labels, held_out.has_instances)
+
+
+def _choose_window(
+    held_out: OutOfFold, candidate: Candidate, recipe: PostProcessing, quiet: bool
+) -> WindowChoice | None:
+    """Over how many frames of a clip probabilities are averaged; None where no cases are frames that follow another."""
+    runs = [run for run in runs_of_frames(held_out.cases) if len(run) > 1]
+    if not runs:
+        return None
+    labels = make_labels(held_out.dataset_json["labels"], "dataset.json").foreground.values()
+
+    def frames(run: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for case in run:
+            yield average(held_out.probabilities(case, candidate.members), candidate), held_out.reference(case)
+
+    def labels_of(mean: np.ndarray) -> np.ndarray:
+        return apply(recipe, mean.argmax(0), mean)
+
+    scores = [
+        window_scores(frames(run), labels_of, list(labels))
+        for run in progress(runs, "Average frames", len(runs), "clip", quiet)
+    ]
+    return choose_window(scores, [held_out.group_of[run[0]] for run in runs])
 
 
 def _write_masks(

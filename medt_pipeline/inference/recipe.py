@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medt_pipeline.core.clip_frames import MOST_FRAMES
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.evaluation.quality import Quality
@@ -45,11 +46,13 @@ class Recipe:
         members: at least one.
         postprocessing: what is done to masks.
         quality: estimates the Dice of a mask; None where too few cases were known.
+        smooth_frames: frames of a clip over which probabilities are averaged, odd; 1 averages nothing.
     """
 
     members: tuple[Member, ...]
     postprocessing: PostProcessing
     quality: Quality | None
+    smooth_frames: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """What `read_recipe` reads."""
@@ -58,6 +61,7 @@ class Recipe:
             "members": members,
             "postprocessing": self.postprocessing.to_json(),
             "quality": None if self.quality is None else vars(self.quality),
+            "smooth_frames": self.smooth_frames,
         }
 
 
@@ -104,15 +108,23 @@ def recipe_of(content: Any, source: str, advice: str) -> Recipe:
         )
         quality = _quality(content["quality"]) if content["quality"] is not None else None
         postprocessing = read_postprocessing(content["postprocessing"], source)
+        # Recipes from before there was a choice average nothing.
+        smooth_frames = _window(content.get("smooth_frames", 1))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source} is not a recipe ({type(error).__name__}: {error}); {advice}.") from None
     if not members or any(Path(one.model).name != one.model or one.model.startswith(".") for one in members):
         raise UserError(f"{source} names no model, or one outside of its folder; {advice}.")
-    return Recipe(members, postprocessing, quality)
+    return Recipe(members, postprocessing, quality, smooth_frames)
 
 
 def _fold(value: Any) -> int | Literal["all"]:
     return "all" if value == "all" else int(value)
+
+
+def _window(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value % 2 == 0 or not 1 <= value <= MOST_FRAMES:
+        raise ValueError(f"smooth_frames {value!r}")
+    return value
 
 
 def _quality(content: dict[str, Any]) -> Quality:

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.many_images --folder /tmp/many                     100, 1,000 and 10,000 images
     python -m tests.benchmarks.many_images --folder /tmp/many --images 100 1000 --interrupt
 
-Images are drawn at a quarter of the size and enlarged, with speckle of full size, five a patient; they are drawn once,
+Images are drawn at a tenth of the size and enlarged, with speckle of full size, five a patient; they are drawn once,
 and larger sets begin with the smaller ones. A network of one epoch of the smallest set, exported to a model file,
 predicts all sets: what it finds does not matter here. Every command runs in a process of its own with one thread;
 seconds are those of the processor, with all processes that it started, so that other programs do not count, and
@@ -36,7 +36,7 @@ from medt_pipeline.demo.ultrasound import draw_scanner, draw_ultrasound
 
 SIZE = (540, 800)
 """Height and width."""
-ENLARGED = 4
+ENLARGED = 10
 OF_PATIENT = 5
 SPECKLE = 0.15
 """Standard deviation of the factor on each pixel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -19,6 +20,8 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import write_png
 from medt_pipeline.core.video import VideoFrame
 from medt_pipeline.inference.models import find_ensemble
+from medt_pipeline.inference.recipe import Recipe
+from medt_pipeline.postprocessing.recipe import read_recipe
 from tests.clips.drawn_clips import (
     AREA,
     DICOM_FORMS,
@@ -146,6 +149,18 @@ def test_smoothing_steadies_a_clip_that_flickers(tmp_path: Path) -> None:
     assert found[1][2] == 0
     assert found[3][2] == pytest.approx(AREA, rel=0.01)
     assert json.loads((out / f"{name}_clip.json").read_text())["smooth_frames"] == 3
+
+
+def test_without_an_option_the_recipe_says_how_many_frames_are_averaged(tmp_path: Path) -> None:
+    draw_video(tmp_path / "a.mp4", ellipses(3))
+    (tmp_path / "out").mkdir()
+    nothing = read_recipe({"version": 1, "smoothing_px": 0, "classes": {}}, "nothing")
+    model = replace(clip_model(), recipe=Recipe((), nothing, None, smooth_frames=5))
+    for option, expected in ((None, 5), (1, 1), (3, 3)):
+        predict_clip(
+            tmp_path / "a.mp4", tmp_path / "out", model, "stand-in", ClipOptions(quiet=True, smooth_frames=option)
+        )
+        assert json.loads((tmp_path / "out" / "a_clip.json").read_text())["smooth_frames"] == expected
 
 
 def test_a_clip_that_is_done_is_not_predicted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

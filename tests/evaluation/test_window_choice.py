@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from medt_pipeline.clips.window_choice import OFF, WINDOWS, choose_window, window_scores
+from medt_pipeline.evaluation.window_choice import OFF, WINDOWS, choose_window, window_scores
 from tests.clips.drawn_clips import OBJECT, ellipses
-from tests.clips.stand_in import clip_model, predicted
 
 
 def _scores(seed: int, noise: float, step: int) -> dict[int, float]:
@@ -14,11 +14,12 @@ def _scores(seed: int, noise: float, step: int) -> dict[int, float]:
     rng = np.random.default_rng(seed)
     still = ellipses(1)[0] == OBJECT
     references = [np.roll(still, step * index, axis=1)[::4, ::4].astype(np.uint8) for index in range(9)]
-    frames = [
-        predicted(index, np.clip(0.2 + 0.6 * one + rng.normal(0, noise, one.shape), 0, 1))
-        for index, one in enumerate(references)
-    ]
-    return window_scores(frames, references, clip_model())
+    foreground = (np.clip(0.2 + 0.6 * one + rng.normal(0, noise, one.shape), 0, 1) for one in references)
+    frames = (
+        (np.stack([1 - one, one]).astype(np.float32), reference)
+        for one, reference in zip(foreground, references, strict=True)
+    )
+    return window_scores(frames, lambda mean: mean.argmax(0), [1])
 
 
 def test_flicker_is_averaged_away() -> None:
@@ -38,3 +39,11 @@ def test_what_moves_is_left_alone() -> None:
 def test_few_patients_decide_nothing() -> None:
     scores = [{OFF: 0.5, **dict.fromkeys(WINDOWS, 0.9)}] * 8
     assert choose_window(scores, ["a", "b"] * 4).window == OFF
+
+
+def test_a_worked_example() -> None:
+    """One pixel, three frames: the middle one is wrong by itself and right in the mean of the three."""
+    probabilities = [0.9, 0.4, 0.9]
+    frames = [(np.array([1 - one, one]).reshape(2, 1, 1), np.ones((1, 1), np.uint8)) for one in probabilities]
+    scores = window_scores(frames, lambda mean: mean.argmax(0), [1])
+    assert scores == pytest.approx({OFF: 2 / 3, **dict.fromkeys(WINDOWS, 1.0)})

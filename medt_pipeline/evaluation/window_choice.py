@@ -1,20 +1,18 @@
-"""Whether, and over how many frames, to average probabilities: decided on labelled clips, or not at all.
+"""Whether, and over how many frames of a clip, to average probabilities: decided on labelled clips, or not at all.
 
-The rule is that of post-processing (`evaluation.postprocessing_learning`): a window is good if the paired bootstrap
-over patients puts the lower bound of its mean gain in Dice above 0, at an error of 2.5 % divided by the number of
-windows; of the good ones that of the largest gain is taken. Fewer than five patients decide nothing.
+The rule is that of post-processing (`postprocessing_learning`): a window is good if the paired bootstrap over patients
+puts the lower bound of its mean gain in Dice above 0, at an error of 2.5 % divided by the number of windows; of the
+good ones that of the largest gain is taken. Fewer than five patients decide nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medt_pipeline.clips.model import ClipModel
-from medt_pipeline.clips.probabilities import PredictedFrame
-from medt_pipeline.clips.smoothing import smooth_frames
+from medt_pipeline.core.clip_frames import centred_windows, narrowed
 from medt_pipeline.evaluation.metrics import count_pixels, dice
 from medt_pipeline.evaluation.postprocessing_learning import ERROR, FEWEST_GROUPS, SMALLEST_GAIN
 from medt_pipeline.evaluation.statistics import lower_bounds
@@ -40,16 +38,29 @@ class WindowChoice:
 
 
 def window_scores(
-    frames: Sequence[PredictedFrame], references: Sequence[np.ndarray], model: ClipModel
+    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    labels_of: Callable[[np.ndarray], np.ndarray],
+    labels: Sequence[int],
 ) -> dict[int, float]:
-    """Mean Dice over frames and classes of one labelled clip, by window, `OFF` among them.
+    """Mean Dice over the frames and classes of one labelled clip, by window, `OFF` among them.
 
-    A class that is neither in a frame's reference nor in its mask counts 1 there.
+    A class that is neither in a frame's reference nor in its mask counts 1 there. As many frames are in memory as the
+    widest window has.
 
     Args:
-        references: (H, W) labels of each frame.
+        frames: in their order, probabilities (classes, H, W) and reference labels (H, W).
+        labels_of: from probabilities to labels (H, W).
+        labels: that are scored.
     """
-    return {window: _mean_dice(frames, references, model, window) for window in (OFF, *WINDOWS)}
+    found: dict[int, list[float]] = {window: [] for window in (OFF, *WINDOWS)}
+    for around in centred_windows(frames, max(WINDOWS)):
+        reference = around[len(around) // 2][1]
+        for window, scores in found.items():
+            mean = np.mean([probabilities for probabilities, _ in narrowed(around, window)], axis=0)
+            mask = labels_of(mean)
+            values = [dice(count_pixels(reference, mask, label)) for label in labels]
+            scores += [1.0 if np.isnan(value) else value for value in values]
+    return {window: float(np.mean(scores)) for window, scores in found.items()}
 
 
 def choose_window(scores: Sequence[Mapping[int, float]], groups: Sequence[str]) -> WindowChoice:
@@ -74,15 +85,3 @@ def choose_window(scores: Sequence[Mapping[int, float]], groups: Sequence[str]) 
         return WindowChoice(OFF, f"no window surely helps {patients} patients", gains)
     best = max(good, key=lambda window: gains[window])
     return WindowChoice(best, f"gains {gains[best]:.4f} Dice over {patients} patients, surely above 0", gains)
-
-
-def _mean_dice(
-    frames: Sequence[PredictedFrame], references: Sequence[np.ndarray], model: ClipModel, window: int
-) -> float:
-    found = []
-    for one, reference in zip(smooth_frames(frames, window), references, strict=True):
-        labels = model.labels_of(one.mean)
-        for label in model.names:
-            value = dice(count_pixels(reference, labels, label))
-            found.append(1.0 if np.isnan(value) else value)
-    return float(np.mean(found))
