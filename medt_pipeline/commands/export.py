@@ -34,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nnunet", type=Path, metavar="DIR", help="new folder for a model of stock nnU-Net")
     parser.add_argument("--onnx", type=Path, metavar="DIR", help="new folder for ONNX graphs, with model.json")
     parser.add_argument("--no-mirroring", action="store_true", help="no mirror images in the graphs: up to 4 × faster")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="of the graphs; not written where an image gets another mask",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="images like those to come, on which --precision is tried"
+    )
     parser.add_argument("-c", "--configuration", metavar="NAME", help="this configuration instead of the recipe")
     parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="default: all trained folds")
     parser.add_argument("--licence", metavar="TEXT|FILE", help="terms of use, or a text file that holds them")
@@ -61,9 +70,11 @@ def _export(options: argparse.Namespace) -> int:
         for folder in write_nnunet_folder(ensemble, options.nnunet):
             print(f"Model folder of nnU-Net: {folder}")
     if options.onnx is not None:
+        from medt_pipeline.core.images import list_images
         from medt_pipeline.inference.onnx_export import export_onnx
 
-        for file in export_onnx(ensemble, options.onnx, not options.no_mirroring):
+        images = list_images(options.images) if options.images is not None else []
+        for file in export_onnx(ensemble, options.onnx, not options.no_mirroring, options.precision, images):
             print(f"Graph: {file}; what is to be done before and after: {file.with_name('model.json')}")
     return SUCCESS
 
@@ -73,6 +84,10 @@ def _refuse_contradictions(options: argparse.Namespace, from_file: bool) -> None
         raise UserError("There is nothing to write; name a model file with -o or a folder with --nnunet or --onnx.")
     if options.no_mirroring and options.onnx is None:
         raise UserError("--no-mirroring is for the graphs of --onnx; leave it out.")
+    if options.onnx is None and (options.precision != "float32" or options.images is not None):
+        raise UserError("--precision and --images are for the graphs of --onnx; leave them out.")
+    if (options.precision != "float32") != (options.images is not None):
+        raise UserError("--precision float16 or int8 and --images go together: masks of images are compared.")
     if from_file and options.output is not None:
         raise UserError(f"{options.source} is a model file already; copy it, or unpack it with --nnunet.")
     if from_file and (options.configuration or options.folds):

@@ -54,7 +54,7 @@ def average_batch(members: Sequence[OpenModel], images: Sequence[np.ndarray]) ->
         first = member.predictors[0]
         key = content_hash(how_preprocessed(first.configuration_manager))
         if key not in preprocessed:
-            preprocessed[key] = [_preprocess(first, planes) for planes in images]
+            preprocessed[key] = [preprocess(first, planes) for planes in images]
         weight = np.float32(member.weight / len(member.predictors))
         for predictor in member.predictors:
             for index, probabilities in enumerate(_probabilities(predictor, preprocessed[key])):
@@ -71,7 +71,8 @@ def mask_of(members: Sequence[OpenModel], recipe: Recipe | None, mean: Average) 
     return labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
 
 
-def _preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def preprocess(predictor: nnUNetPredictor, planes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """An image (channels, 1, H, W) as the networks see it, of the same order, and what is noted for the way back."""
     settings = predictor.configuration_manager
     data, _, properties = make_preprocessor(settings).run_case_npy(
         planes, None, {"spacing": SPACING_WITHOUT_UNIT}, predictor.plans_manager, settings, predictor.dataset_json

@@ -22,8 +22,9 @@ from medt_pipeline.attention import forced_backend
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import scratch_folder, write_json
 from medt_pipeline.core.manifest import content_hash, versions
-from medt_pipeline.inference.models import Ensemble, OpenModel, open_ensemble
+from medt_pipeline.inference.models import Ensemble, OpenModel, expected_channels, open_ensemble
 from medt_pipeline.inference.onnx_description import describe_processing
+from medt_pipeline.inference.onnx_precision import Precision, compare, image_patches, require_agreement, write_reduced
 from medt_pipeline.planning.preprocessing import how_preprocessed
 
 FORMAT = 1
@@ -84,7 +85,13 @@ class _Graph:
     members: tuple[OpenModel, ...]
 
 
-def export_onnx(ensemble: Ensemble, target: Path, mirror: bool = True) -> list[Path]:
+def export_onnx(
+    ensemble: Ensemble,
+    target: Path,
+    mirror: bool = True,
+    precision: Precision = "float32",
+    images: Sequence[Path] = (),
+) -> list[Path]:
     """Write the graphs of a model and model.json, which says what is to be done before and after.
 
     Models that preprocess alike and have one patch size become one graph, the others one each. Every graph is run and
@@ -94,12 +101,15 @@ def export_onnx(ensemble: Ensemble, target: Path, mirror: bool = True) -> list[P
         ensemble: of a workspace or a model file.
         target: a folder that does not exist or is empty.
         mirror: average over mirror images within the graph, as in training.
+        precision: of the graphs; another than float32 is compared with that on `images`.
+        images: like those that will be predicted; only for another precision.
 
     Returns:
         The graphs' files.
 
     Raises:
-        UserError: packages are missing, `target` holds something, or a graph says something else than its networks.
+        UserError: packages are missing, `target` holds something, a graph says something else than its networks, or it
+            gives `images` other masks than float32 does.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -109,6 +119,10 @@ def export_onnx(ensemble: Ensemble, target: Path, mirror: bool = True) -> list[P
     graphs = _graphs(open_ensemble(ensemble, torch.device("cpu"), mirror))
     with scratch_folder(target.absolute().parent, target.name) as scratch:
         written = [_write_graph(graph, scratch) for graph in graphs]
+        if precision != "float32":
+            channels = expected_channels(ensemble.models[0].dataset_json())
+            for graph, told in zip(graphs, written, strict=True):
+                told |= _reduce(graph, scratch, precision, image_patches(graph.members[0], images, channels))
         write_json(scratch / DESCRIPTION, _description(ensemble, written, mirror))
         if target.exists():
             target.rmdir()
@@ -152,10 +166,31 @@ def _write_graph(graph: _Graph, folder: Path) -> dict[str, Any]:
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "weight": graph.weight,
         "networks": networks,
+        "precision": "float32",
         "input": {"name": INPUT, "dtype": "float32", "shape": ["batch", *shape]},
         "output": {"name": OUTPUT, "dtype": "float32", "shape": ["batch", classes, *shape[1:]]},
         "largest_difference_from_torch": float(f"{difference:.1e}"),
         **describe_processing(first),
+    }
+
+
+def _reduce(graph: _Graph, folder: Path, precision: Precision, patches: np.ndarray) -> dict[str, Any]:
+    """Put a graph in another precision in place of one; returns what changes in its description."""
+    file, reduced = folder / graph.file, folder / "reduced.onnx"
+    with _quiet():
+        write_reduced(file, reduced, precision, patches, INPUT)
+    regions = graph.members[0].predictors[0].label_manager.has_regions
+    agreement = compare(file, reduced, patches, regions, INPUT)
+    require_agreement(agreement, precision)
+    reduced.replace(file)
+    return {
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "precision": precision,
+        "compared_with_float32": {
+            "patches": agreement.patches,
+            "largest_difference": float(f"{agreement.largest_difference:.1e}"),
+            "pixels": agreement.pixels,
+        },
     }
 
 
