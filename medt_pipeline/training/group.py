@@ -51,7 +51,7 @@ class Group:
     @property
     def was_restarted(self) -> bool:
         """Whether torchrun started the processes again because one of them failed."""
-        return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+        return _restarts() > 0
 
     def now(self) -> float:
         """Seconds of a clock that never goes back: the time of the last agreement, the same in all processes."""
@@ -128,11 +128,19 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         backend = "cpu:gloo,cuda:nccl"
     # Of weights with one channel, whose order is both channels first and last; nothing is wrong or slow with it.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    store, rank, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
+    # torchrun keeps its store when it starts the processes again, and in it the addresses of those that are gone.
+    store = distributed.PrefixStore(f"attempt_{_restarts()}", store)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield device
     finally:
         distributed.destroy_process_group()
+
+
+def _restarts() -> int:
+    """How often torchrun has started the processes again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def is_member() -> bool:

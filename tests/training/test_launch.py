@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,3 +108,29 @@ def test_more_devices_than_patches_are_refused_once(planned: Drawn, tmp_path: Pa
     assert told.count("error:") == 1
     assert "A step has 1 patches, which 2 devices cannot share" in told
     assert not list((small.workspace.results / DATASET_NAME).rglob("*.pth"))
+
+
+RESTARTED = """
+import os, time
+import torch
+from medt_pipeline.training.group import Group, joined
+again, rank = os.environ["TORCHELASTIC_RESTART_COUNT"] != "0", os.environ["RANK"]
+if again and rank == "0":
+    time.sleep(3)
+with joined(torch.device("cpu")):
+    Group().wait()
+    if not again and rank == "1":
+        os._exit(9)
+    Group().wait()
+"""
+
+
+def test_processes_that_torchrun_starts_again_do_not_look_for_the_old_ones(tmp_path: Path) -> None:
+    """The second finds what the first left in torchrun's store before it was ended, and used to wait for it."""
+    (tmp_path / "script.py").write_text(RESTARTED)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command += ["--master-port", str(port), str(tmp_path / "script.py")]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300, capture_output=True)
