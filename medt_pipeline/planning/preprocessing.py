@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from medt_pipeline.core.cluster import Cluster, map_cases
 from medt_pipeline.core.files import make_folder, scratch_folder, write_json
+from medt_pipeline.core.locks import remove_unfinished
+from medt_pipeline.core.manifest import content_hash, versions
 from medt_pipeline.core.progress import progress
 from medt_pipeline.planning.memory_model import PROCESS_BYTES
 
@@ -26,6 +30,8 @@ FILES = "files"
 """Key of the sizes of arrays, in bytes, in their record."""
 LAST_ENDING = ".pkl"
 """Of the file of a case that is put into its place last: with it the case is complete."""
+BEGUN, EARLIER = ".begun", "earlier"
+IDENTITY_DIGITS = 16
 COPIES_OF_IMAGE = 10
 """How often preprocessing holds an image at most, with room for images larger than the median."""
 
@@ -151,6 +157,9 @@ def preprocess(
 ) -> None:
     """Write preprocessed arrays of all cases to `target`, replacing it when all are written.
 
+    Interrupted or killed, it leaves a hidden folder beside `target`, with which the next call for the same files and
+    settings goes on; a call for others removes it. The caller keeps other processes from `target`.
+
     The arrays are those of nnU-Net's DefaultPreprocessor, which starts a pool of processes that costs more than the
     work itself for small images; resampling, compression and reading leave Python's lock, so threads do.
 
@@ -169,8 +178,8 @@ def preprocess(
         UserError: the cluster lost tasks too often, or no machine has the memory for one.
     """
     settings = PlansManager(plans).get_configuration(configuration)
-    with scratch_folder(target.parent, target.name) as scratch:
-        arrays = make_folder(scratch / "arrays")
+    with _begun_folder(target, _identity(dataset, settings, dataset_json)) as begun:
+        arrays = make_folder(begun / "arrays")
         job = PreprocessingJob(dataset, plans, configuration, dataset_json, arrays)
         work = functools.partial(preprocess_cases, job=job)
         steps = map_cases(work, list(dataset), threads, cluster, _memory(settings), "Preprocess")
@@ -179,9 +188,40 @@ def preprocess(
         preprocessing_record(target).unlink(missing_ok=True)
         # Moved, not deleted in its place: a folder that lacks some of its arrays would pass for complete.
         if target.exists():
-            target.rename(scratch / "earlier")
+            target.rename(begun / EARLIER)
         arrays.rename(target)
     write_json(preprocessing_record(target), {**how_preprocessed(settings), FILES: _sizes(target)})
+
+
+@contextmanager
+def _begun_folder(target: Path, identity: str) -> Iterator[Path]:
+    """A hidden folder beside `target`, the same again after an interruption; removed at the end and after errors."""
+    begun = target.with_name(f".{target.name}.{identity}{BEGUN}")
+    for other in target.parent.glob(f".{target.name}.*{BEGUN}"):
+        if other != begun:
+            shutil.rmtree(other, ignore_errors=True)
+    remove_unfinished(make_folder(begun))
+    shutil.rmtree(begun / EARLIER, ignore_errors=True)
+    try:
+        yield begun
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        shutil.rmtree(begun, ignore_errors=True)
+        raise
+    shutil.rmtree(begun, ignore_errors=True)
+
+
+def _identity(dataset: dict[str, dict[str, Any]], settings: ConfigurationManager, dataset_json: dict[str, Any]) -> str:
+    """Of all that decides the arrays: the same files, as far as sizes and times tell, settings and versions."""
+
+    def facts(file: str) -> list[Any]:
+        status = Path(file).stat()
+        return [file, status.st_size, status.st_mtime_ns]
+
+    files = {case: [facts(str(file)) for file in (*one["images"], one["label"])] for case, one in dataset.items()}
+    told = {"files": files, "how": how_preprocessed(settings), "dataset": dataset_json, "versions": versions()}
+    return content_hash(told)[:IDENTITY_DIGITS]
 
 
 @dataclass(frozen=True)
