@@ -35,6 +35,8 @@ def edit(preprocessed: Path) -> None:
     for name, (batch, _) in CONFIGURATIONS.items():
         one = plans["configurations"][name]
         one |= {"batch_size": batch, "batch_dice": batch == 3, "patch_size": list(PATCH)}
+        # Depths are drawn by each process.
+        one["architecture"]["arch_kwargs"].pop("stochastic_depth", None)
         if "image_size" in one["architecture"]["arch_kwargs"]:
             one["architecture"]["arch_kwargs"]["image_size"] = list(PATCH)
         inherited = plans["configurations"]["2d"]["medt"]
