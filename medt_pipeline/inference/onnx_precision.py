@@ -47,8 +47,10 @@ def image_patches(member: OpenModel, images: Sequence[Path], channels: int) -> n
     """Preprocessed patches of images as `medt_predict` sees them, (patches, channels, H, W) float32; the first of many.
 
     Raises:
-        UserError: an image cannot be read, or has colours or levels that the model does not know.
+        UserError: there is no image, or one cannot be read or has colours that the model does not know.
     """
+    if not images:
+        raise UserError("There are no images in the folder of --images; name one with images like those to come.")
     return np.stack(list(itertools.islice(_patches(member, images, channels), MOST_PATCHES)))
 
 

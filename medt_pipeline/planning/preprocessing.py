@@ -212,6 +212,12 @@ def _begun_folder(target: Path, identity: str) -> Iterator[Path]:
     shutil.rmtree(begun, ignore_errors=True)
 
 
+def forget_begun(folder: Path) -> None:
+    """Remove from nnUNet_preprocessed/<data set> what was begun by calls that will not come again."""
+    for begun in folder.glob(f".*{BEGUN}"):
+        shutil.rmtree(begun, ignore_errors=True)
+
+
 def _identity(dataset: dict[str, dict[str, Any]], settings: ConfigurationManager, dataset_json: dict[str, Any]) -> str:
     """Of all that decides the arrays: the same files, as far as sizes and times tell, settings and versions."""
 

@@ -138,7 +138,7 @@ def _plan(
     # nnU-Net's planner imports torch; whoever only wants the functions below need not wait for it.
     from medt_pipeline.planning.cost_model import COSTS_FILE, bytes_of, cost_record, costs_of_plan
     from medt_pipeline.planning.planner import PLANS_NAME, MedTPlanner
-    from medt_pipeline.planning.preprocessing import preprocess
+    from medt_pipeline.planning.preprocessing import forget_begun, preprocess
 
     if strict and found.problems:
         raise UserError(f"{_left_out(found.problems)}\nRepair them, or plan without --strict to leave them out.")
@@ -163,6 +163,7 @@ def _plan(
         if configuration in plans["configurations"]:
             identifier = plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, preprocessed / identifier, threads, quiet, cluster)
+    forget_begun(preprocessed)
     count, cases = max(len(folds.value), 1), found.fingerprint.cases
     costs = costs_of_plan(plans, planner.steps, cases, count, len(dataset_json["labels"]), preprocessed)
     # That of an earlier planning, which is no part of what is stored.
@@ -194,7 +195,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
     from medt_pipeline.planning.cost_model import COSTS_FILE
     from medt_pipeline.planning.edited import consistent, require_memory
     from medt_pipeline.planning.planner import PLANS_NAME
-    from medt_pipeline.planning.preprocessing import preprocess
+    from medt_pipeline.planning.preprocessing import forget_begun, preprocess
 
     name = workspace.dataset_name(dataset_id)
     raw, preprocessed = require_folder(workspace.raw / name, "raw data"), workspace.preprocessed / name
@@ -214,6 +215,7 @@ def preprocess_planned(dataset_id: int, workspace: Workspace, quiet: bool = Fals
         for configuration in main:
             target = preprocessed / plans["configurations"][configuration]["data_identifier"]
             preprocess(dataset, plans, configuration, dataset_json, target, worker_count(), quiet, cluster)
+        forget_begun(preprocessed)
         write_json(plans_file, plans)
         # Of the plan before it was edited.
         (preprocessed / COSTS_FILE).unlink(missing_ok=True)

@@ -106,3 +106,5 @@ def test_an_export_tells_its_precision_or_leaves_nothing(
     with pytest.raises(UserError, match="so it is not written"):
         export_onnx(ensemble, tmp_path / "refused", precision="float16", images=images)
     assert not (tmp_path / "refused").exists()
+    with pytest.raises(UserError, match="no images in the folder of --images"):
+        export_onnx(ensemble, tmp_path / "refused", precision="float16")

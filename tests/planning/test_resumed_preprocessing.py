@@ -82,6 +82,13 @@ def test_a_changed_image_begins_anew(again: Drawn, monkeypatch: pytest.MonkeyPat
     assert not _begun(again)
 
 
+def test_what_was_begun_for_another_configuration_is_forgotten(again: Drawn) -> None:
+    left = again.preprocessed / f".MedTPlans_2d_whole.0123{preprocessing.BEGUN}"
+    (left / "arrays").mkdir(parents=True)
+    _plan(again)
+    assert not _begun(again)
+
+
 def test_an_error_leaves_nothing(again: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     _watched(monkeypatch, 4, OSError(errno.ENOSPC, "no space"))
     with pytest.raises(OSError, match="no space"):
