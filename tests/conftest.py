@@ -82,20 +82,23 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ray, for clusters on this machine whatever else it does: tasks count as tests, and die of no full memory."""
+def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Ray, for clusters on this machine whatever else it does: tasks count as tests, and die of no full memory.
+
+    It leaves a handler of SIGTERM behind, which other tests would find.
+    """
     ray = pytest.importorskip("ray", reason="the extra [cluster] is not installed")
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
-    return ray
+    with handler_kept():
+        yield ray
 
 
 @pytest.fixture
 def ray_cluster(ray_alone: Any) -> Iterator[Any]:
     """Ray, connected to a cluster of this machine alone that has two cores."""
     ray = ray_alone
-    with handler_kept():
-        ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, _memory=4 * 10**9, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 

@@ -84,7 +84,7 @@ def test_same_seed_same_weights(small: Drawn) -> None:
     for seed in (1, 1, 2):
         train(small, start="restart", epochs=1, seed=seed)
         file = small.workspace.results / MODEL / "fold_0" / "checkpoint_final.pth"
-        weights.append(read_checkpoint(file, CPU)["network_weights"]["heads.convs.0.weight"])
+        weights.append(read_checkpoint(file, CPU)["network_weights"]["heads.details.0.weight"])
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
