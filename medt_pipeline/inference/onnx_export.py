@@ -269,8 +269,8 @@ def _flips(axes: tuple[int, ...] | None) -> list[tuple[int, ...]]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch's exporter tells of its steps."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    """Without what torch's exporter, and through the root logger onnxruntime's quantization, tell of their steps."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", None)]
     before = [one.level for one in loggers]
     for one in loggers:
         one.setLevel(logging.ERROR)

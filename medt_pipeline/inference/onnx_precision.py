@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +87,7 @@ def write_reduced(file: Path, target: Path, precision: Precision, patches: np.nd
             following = next(self.left, None)
             return None if following is None else {name: following[None]}
 
-    logger = logging.getLogger()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        quantize_static(str(file), str(target), Patches(), per_channel=True, op_types_to_quantize=["Conv", "MatMul"])
-    finally:
-        logger.setLevel(before)
+    quantize_static(str(file), str(target), Patches(), per_channel=True, op_types_to_quantize=["Conv", "MatMul"])
 
 
 def compare(file: Path, reduced: Path, patches: np.ndarray, regions: bool, name: str) -> Agreement:

@@ -197,9 +197,7 @@ def preprocess(
 def _begun_folder(target: Path, identity: str) -> Iterator[Path]:
     """A hidden folder beside `target`, the same again after an interruption; removed at the end and after errors."""
     begun = target.with_name(f".{target.name}.{identity}{BEGUN}")
-    for other in target.parent.glob(f".{target.name}.*{BEGUN}"):
-        if other != begun:
-            shutil.rmtree(other, ignore_errors=True)
+    forget_begun(target.parent, f"{target.name}.", begun)
     remove_unfinished(make_folder(begun))
     shutil.rmtree(begun / EARLIER, ignore_errors=True)
     try:
@@ -207,15 +205,22 @@ def _begun_folder(target: Path, identity: str) -> Iterator[Path]:
     except KeyboardInterrupt:
         raise
     except BaseException:
-        shutil.rmtree(begun, ignore_errors=True)
+        forget_begun(target.parent, f"{target.name}.")
         raise
-    shutil.rmtree(begun, ignore_errors=True)
+    forget_begun(target.parent, f"{target.name}.")
 
 
-def forget_begun(folder: Path) -> None:
-    """Remove from nnUNet_preprocessed/<data set> what was begun by calls that will not come again."""
-    for begun in folder.glob(f".*{BEGUN}"):
-        shutil.rmtree(begun, ignore_errors=True)
+def forget_begun(folder: Path, of: str = "", kept: Path | None = None) -> None:
+    """Remove from nnUNet_preprocessed/<data set> what calls have begun that will not come again.
+
+    Args:
+        folder: of the data set.
+        of: how the names of the arrays' folders begin for which something was begun.
+        kept: is left.
+    """
+    for begun in folder.glob(f".{of}*{BEGUN}"):
+        if begun != kept:
+            shutil.rmtree(begun, ignore_errors=True)
 
 
 def _identity(dataset: dict[str, dict[str, Any]], settings: ConfigurationManager, dataset_json: dict[str, Any]) -> str:

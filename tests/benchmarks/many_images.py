@@ -17,13 +17,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,7 +30,9 @@ import numpy as np
 from PIL import Image
 
 from medt_pipeline.core.images import write_png
+from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.demo.ultrasound import draw_scanner, draw_ultrasound
+from tests.peak_memory import peak_bytes
 
 SIZE = (540, 800)
 """Height and width."""
@@ -108,43 +108,46 @@ def measured(folder: Path, count: int, model: Path, interrupt: bool) -> list[tup
     plan = ["plan_and_preprocess", "-d", str(DATASET), "--device", "cpu", *SMALL, *at]
     predict = ["predict", "-m", str(model), "-i", str(of_set / "images"), "-o", str(masks), "--device", "cpu"]
 
-    def arrays() -> int:
-        return sum(1 for _ in (workspace / "nnUNet_preprocessed").glob("*/*/*_seg.b2nd"))
-
-    rows = [("convert", *run(convert)), ("plan and preprocess", *run(plan, arrays, count // 2 if interrupt else None))]
+    half = count // 2 if interrupt else None
+    preprocessed = Workspace.locate(workspace).preprocessed
+    rows = [("convert", *run(convert)), ("plan and preprocess", *run(plan, preprocessed, "*_seg.b2nd", half))]
     if not model.exists():
         run(["train", str(DATASET), "fold0", "--epochs", "1", "--device", "cpu", *at])
         run(["export", str(DATASET), "-f", "0", "-o", str(model), *at])
-    found = partial(lambda: sum(1 for _ in masks.glob("*.png")))
-    return [*rows, ("predict", *run(predict, found, count // 2 if interrupt else None))]
+    return [*rows, ("predict", *run(predict, masks, "*.png", half))]
 
 
 def run(
-    arguments: list[str], files: Callable[[], int] | None = None, killed_at: int | None = None
+    arguments: list[str], written: Path | None = None, files: str = "", killed_at: int | None = None
 ) -> tuple[float, float]:
-    """(CPU seconds, peak in GB) of a command, with what it started; killed first once it has so many files."""
+    """(CPU seconds, peak in GB) of a command, with what it started.
+
+    Args:
+        arguments: name of its module, and its command line.
+        written, files: folder that it writes to, and which of the files below are counted.
+        killed_at: kill it first when there are so many, and begin again.
+    """
     name, *rest = arguments
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     script = f"import sys; from medt_pipeline.commands.{name} import main; sys.exit(main())"
     seconds = peak = 0.0
     for kill_at in (killed_at, None) if killed_at is not None else (None,):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(
             [sys.executable, "-c", script, *rest], env={**os.environ, **one_thread}, stdout=subprocess.DEVNULL
         )
         ended, status, usage = os.wait4(process.pid, 0 if kill_at is None else os.WNOHANG)
         while not ended:
             time.sleep(1 / IN_A_SECOND)
-            if kill_at is not None and files is not None and files() >= kill_at:
-                process.send_signal(signal.SIGKILL)
-                kill_at = None
+            if written is not None and sum(1 for _ in written.rglob(files)) >= (kill_at or 0):
+                # Popen would take its end away from wait4.
+                os.kill(process.pid, signal.SIGKILL)
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
-            raise SystemExit(f"medt_{' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        # Linux counts in KiB, macOS in bytes
-        peak = max(peak, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
+        expected = 0 if kill_at is None else -signal.SIGKILL
+        if os.waitstatus_to_exitcode(status) != expected:
+            code = os.waitstatus_to_exitcode(status)
+            raise SystemExit(f"medt_{' '.join(arguments)} ended with {code}, not {int(expected)}")
+        seconds += usage.ru_utime + usage.ru_stime
+        peak = max(peak, peak_bytes(usage) / 1e9)
     return seconds, peak
 
 

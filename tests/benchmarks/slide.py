@@ -28,6 +28,7 @@ import shapely
 from scipy.spatial import cKDTree
 
 from medt_pipeline.slides.predict import SlideOptions, predict_slide
+from tests.peak_memory import peak_bytes
 from tests.slides.drawn_slides import DrawnSlide, Ring
 from tests.slides.stand_in import stand_in
 
@@ -106,9 +107,7 @@ def predict(file: Path, target: Path) -> float:
     # the record of the slide then holds the processor's seconds by stage
     with mock.patch("time.monotonic", time.process_time):
         predict_slide(file, target, stand_in(PATCH), options)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) / 1e9
 
 
 def compare(drawn: DrawnSlide, geojson: Path) -> Comparison:

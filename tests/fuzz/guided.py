@@ -64,7 +64,7 @@ def work(name: str, files: int, keep: Path) -> None:
 
     with atheris.instrument_imports(include=OWN):
         from tests.fuzz.formats import FORMATS
-        from tests.fuzz.trial import attempt, seeds_of
+        from tests.fuzz.trial import attempt, path_in, seeds_of
 
     form, counts = FORMATS[name], Counter[str]()
     folder = Path(tempfile.mkdtemp())
@@ -72,7 +72,7 @@ def work(name: str, files: int, keep: Path) -> None:
         (folder / part).mkdir()
     for number, seed in enumerate(seeds_of(form, folder / "seeds")):
         (folder / "valid" / str(number)).write_bytes(seed)
-    path = folder / "broken" / (f"broken{form.ending}" if form.ending.startswith(".") else form.ending)
+    path = path_in(folder / "broken", form)
 
     def read(data: bytes) -> None:
         path.write_bytes(data)

@@ -7,7 +7,6 @@ import io
 import random
 import resource
 import signal
-import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Literal
 from medt_pipeline.core.errors import UserError
 from tests.fuzz.formats import Format
 from tests.fuzz.mutations import mutated
+from tests.peak_memory import peak_bytes
 
 LONGEST_S = 10
 MOST_BYTES = 10**9
@@ -50,14 +50,19 @@ def seeds_of(form: Format, folder: Path) -> list[bytes]:
 
 def broken(form: Format, seeds: Sequence[bytes], number: int, folder: Path) -> Path:
     """Write the broken file `number`, the same for the same seeds."""
-    path = folder / (f"broken{form.ending}" if form.ending.startswith(".") else form.ending)
+    path = path_in(folder, form)
     path.write_bytes(mutated(seeds, random.Random(number)))
     return path
 
 
+def path_in(folder: Path, form: Format) -> Path:
+    """Where a broken file of a format is written."""
+    return folder / (f"broken{form.ending}" if form.ending.startswith(".") else form.ending)
+
+
 def attempt(form: Format, path: Path) -> Trial:
     """Have a file read: answered, refused by a sentence, or failed."""
-    before = _peak_bytes()
+    before = _peak()
     try:
         with warnings.catch_warnings(), _within(LONGEST_S), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -73,8 +78,8 @@ def attempt(form: Format, path: Path) -> Trial:
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome = Trial("failed", f"{type(error).__name__}: {str(error)[:120]} ({where.filename}:{where.lineno})")
-    if _peak_bytes() - before > MOST_BYTES:
-        return Trial("failed", f"{(_peak_bytes() - before) / 1e9:.1f} GB")
+    if _peak() - before > MOST_BYTES:
+        return Trial("failed", f"{(_peak() - before) / 1e9:.1f} GB")
     return outcome
 
 
@@ -92,6 +97,5 @@ def _within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _peak() -> int:
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
