@@ -5,7 +5,7 @@
 Everything runs through the pipeline: planner, folds, trainer, validation at the images' own size. A run that is done is
 in the file of results and is not run again; one that was interrupted goes on. `planning` names a file in
 tests/benchmarks/variants: by variant, what of `preset`, `set`, `configuration`, `network` and `stock` differs from the
-pipeline's own.
+pipeline's own; or, as `ensemble`, the variants whose probabilities it averages, each trained under the budget.
 
 `--training` has the runs train on few images ("10 images") or be scored on another kind of image than they were
 trained on ("grade: benign to malignant"; see contest_splits.py). `--page FILE` draws curves.
@@ -27,16 +27,18 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from medt_pipeline.core.cases import read_cases
-from medt_pipeline.core.files import read_json, write_json, write_text
+from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
 from tests.benchmarks.contest_page import page, shortened, table
@@ -71,6 +73,29 @@ class Budget:
         if self.seconds is None:
             return f"{self.steps} steps"
         return f"{self.seconds / 60:g} minutes of {'one core' if self.clock == 'cpu' else 'the clock, one thread'}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        preprocessed: folder of the preprocessed data set.
+        validation: folder of the masks of held-out images.
+        steps: of the training.
+        train_images: number of images that it was trained on.
+        curve: moving average of the pseudo Dice by epoch, shortened.
+        scores: content of medt_scores.json.
+        groups: patient by image.
+    """
+
+    preprocessed: Path
+    validation: Path
+    steps: int
+    train_images: int
+    curve: list[float]
+    scores: dict[str, Any]
+    groups: dict[str, str]
 
 
 def main() -> int:
@@ -148,18 +173,25 @@ class Contest:
         ]
         for dataset, variant, training in dict.fromkeys((run.dataset, run.variant, run.training) for run in left):
             self.plan(dataset, variant, training)
-        with ThreadPoolExecutor(jobs) as pool:
-            for run, status in zip(left, pool.map(self._in_process, left), strict=True):
-                print(f"{run}: {'done' if status == 0 else f'failed with status {status}'}", flush=True)
+        # An ensemble trains those of its members that no run before it has trained.
+        ensembles = [run for run in left if "ensemble" in self.variants[run.variant]]
+        for some in ([run for run in left if run not in ensembles], ensembles):
+            with ThreadPoolExecutor(jobs) as pool:
+                for run, status in zip(some, pool.map(self._in_process, some), strict=True):
+                    print(f"{run}: {'done' if status == 0 else f'failed with status {status}'}", flush=True)
 
     def plan(self, dataset: int, variant: str, training: str = ALL) -> None:
-        """Plan and preprocess for a variant, and divide the images, unless that is done."""
+        """Plan and preprocess for a variant, or for each of an ensemble, and divide the images, unless that is done."""
         from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
         from medt_pipeline.planning.overrides import parse_overrides
         from medt_pipeline.planning.run import plan_and_preprocess
 
-        workspace = self._workspace(variant, 0, training).activate()
         settings = self.variants[variant]
+        for member in settings.get("ensemble", []):
+            self.plan(dataset, member, training)
+        if "ensemble" in settings:
+            return
+        workspace = self._workspace(variant, 0, training).activate()
         target = workspace.preprocessed / self._dataset_name(dataset)
         if (target / "contest.json").exists() and read_json(target / "contest.json") == settings:
             return
@@ -180,7 +212,25 @@ class Contest:
         write_json(target / "contest.json", settings)
 
     def train(self, run: Run) -> None:
-        """Train one run in this process and add its line to the results."""
+        """Train one run in this process, or average those of an ensemble, and add its line to the results."""
+        members = self.variants[run.variant].get("ensemble")
+        outcome = self._averaged(run, members) if members else self._trained(run)
+        line = {
+            **vars(run),
+            "dataset": self._dataset_name(run.dataset),
+            "budget": self.budget.words,
+            "steps": outcome.steps,
+            "machine": f"{platform.machine()}, torch {version('torch').split('+')[0]}",
+            "train_images": outcome.train_images,
+            "curve": outcome.curve,
+            "images": image_scores(outcome.scores, outcome.groups),
+        }
+        RESULTS.mkdir(exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _trained(self, run: Run, keep_probabilities: bool = False) -> Outcome:
+        """Train one run, go on with it, or read what it left."""
         import torch
 
         from medt_pipeline.fingerprint.medt_fingerprint import read_fingerprint
@@ -192,7 +242,7 @@ class Contest:
         configuration = self.variants[run.variant].get("configuration", "2d")
         preprocessed = workspace.preprocessed / self._dataset_name(run.dataset)
         epochs = None if self.budget.steps is None else self._epochs(preprocessed, configuration, self.budget.steps)
-        options = TrainingOptions(epochs, self.budget.seconds, run.seed)
+        options = TrainingOptions(epochs, self.budget.seconds, run.seed, keep_probabilities)
         now = time.process_time if self.budget.clock == "cpu" else time.monotonic
         clock = functools.partial(TrainingClock, now=now)
         with mock.patch("medt_pipeline.training.trainer.TrainingClock", clock):
@@ -200,19 +250,36 @@ class Contest:
             result = train_fold(run.dataset, run.fold, workspace, device, configuration, options, "continue")
         manifest = read_json(result.folder / "medt_run.json")
         groups = {case: facts.fold_group for case, facts in read_fingerprint(preprocessed).cases.items()}
-        line = {
-            **vars(run),
-            "dataset": preprocessed.name,
-            "budget": self.budget.words,
-            "steps": self._steps(preprocessed, configuration, manifest["epochs_trained"]),
-            "machine": f"{platform.machine()}, torch {torch.__version__.split('+')[0]}",
-            "train_images": len(read_json(preprocessed / SPLITS_FILE)[run.fold]["train"]),
-            "curve": shortened(_curve(result.folder / "progress.csv")),
-            "images": image_scores(result.scores or {}, groups),
-        }
-        RESULTS.mkdir(exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        return Outcome(
+            preprocessed,
+            result.folder / "validation",
+            self._steps(preprocessed, configuration, manifest["epochs_trained"]),
+            len(read_json(preprocessed / SPLITS_FILE)[run.fold]["train"]),
+            shortened(_curve(result.folder / "progress.csv")),
+            result.scores or {},
+            groups,
+        )
+
+    def _averaged(self, run: Run, members: list[str]) -> Outcome:
+        """Average the probabilities that the `members` give to the held-out images; steps are those of all together."""
+        from medt_pipeline.training.run import SCORES
+        from medt_pipeline.training.validation import score_validation
+
+        outcomes = [self._trained(replace(run, variant=member), keep_probabilities=True) for member in members]
+        first = outcomes[0]
+        folder = make_folder(self._workspace(run.variant, run.seed, run.training).results / f"fold_{run.fold}")
+        predictions = make_folder(folder / first.preprocessed.name)
+        cases = read_json(first.preprocessed / SPLITS_FILE)[run.fold]["val"]
+        for case in cases:
+            of_members = [_probabilities(one.validation / f"{case}.npz") for one in outcomes]
+            labels = np.mean(of_members, axis=0).argmax(0).astype(np.uint8)
+            Image.fromarray(labels).save(predictions / f"{case}.png")
+        references = first.preprocessed / "gt_segmentations"
+        dataset_json = read_json(first.preprocessed / "dataset.json")
+        raw = Path(os.environ["nnUNet_raw"]) / first.preprocessed.name
+        score_validation(references, predictions, cases, dataset_json, raw)
+        scores = read_json(predictions / SCORES)
+        return replace(first, steps=sum(one.steps for one in outcomes), curve=[], scores=scores)
 
     def _in_process(self, run: Run) -> int:
         """Train one run in a process with one thread."""
@@ -253,6 +320,12 @@ class Contest:
 def _curve(file: Path) -> list[float]:
     """Moving average of the pseudo Dice by epoch; empty where the budget ended within the first."""
     return pd.read_csv(file)["pseudo_dice_moving_average"].tolist() if file.exists() else []
+
+
+def _probabilities(file: Path) -> np.ndarray:
+    """Class probabilities (classes, H, W) of a held-out image."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return np.asarray(arrays["probabilities"][:, 0], np.float32)
 
 
 def _iterations(preprocessed: Path, configuration: str) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from medt_pipeline.core.files import read_json
 from tests.benchmarks import contest
@@ -30,7 +32,9 @@ def test_every_file_of_variants_can_be_planned() -> None:
 
     for file in contest.VARIANTS.glob("*.json"):
         for settings in read_json(file).values():
-            assert set(settings) <= {"preset", "set", "configuration", "network", "stock"}
+            assert set(settings) <= {"preset", "set", "configuration", "network", "stock"} or set(settings) == {
+                "ensemble"
+            }
             parse_overrides(settings.get("set", [])).applied_to(load_preset(settings.get("preset", "default")))
 
 
@@ -40,7 +44,12 @@ def test_a_run_is_written_down_and_not_run_again(
 ) -> None:
     monkeypatch.setattr(contest, "VARIANTS", tmp_path)
     monkeypatch.setattr(contest, "RESULTS", tmp_path / "results")
-    settings = {"unet": {"configuration": "2d_unet", "set": ["epochs=2", "iterations_per_epoch=1", "batch_size=2"]}}
+    short = {"set": ["epochs=2", "iterations_per_epoch=1", "batch_size=2"]}
+    settings = {
+        "unet": {"configuration": "2d_unet", **short},
+        "medt": {"set": ["architecture=MedT-S", *short["set"]]},
+        "both": {"ensemble": ["unet", "medt"]},
+    }
     (tmp_path / "small.json").write_text(json.dumps(settings))
     budget = contest.Budget(None, 2, "cpu")
     small = contest.Contest("small", converted.workspace.raw, tmp_path / "work", budget)
@@ -54,3 +63,28 @@ def test_a_run_is_written_down_and_not_run_again(
     assert all(0 <= one["dice"] <= 1 for one in result["images"])
     small.run([run], jobs=1)
     assert len(list(small.results())) == 1
+
+    # The other member is planned and trained with it.
+    both = contest.Run(DATASET_ID, "both", 0, 1)
+    small.plan(DATASET_ID, "both")
+    small.train(both)
+    _, ensemble = small.results()
+    assert (ensemble["steps"], ensemble["train_images"], ensemble["curve"]) == (4, 8, [])
+    assert [one["image"] for one in ensemble["images"]] == [one["image"] for one in result["images"]]
+    masks = [_masks(tmp_path / "work", name) for name in ("unet", "medt", "both")]
+    for case in masks[0]:
+        mean = np.mean([_probabilities(tmp_path / "work", name, case) for name in ("unet", "medt")], axis=0)
+        assert np.array_equal(masks[2][case], mean.argmax(0))
+
+
+def _masks(work: Path, variant: str) -> dict[str, np.ndarray]:
+    return {
+        file.stem: np.asarray(Image.open(file))
+        for file in (work / variant / "results_2_steps_seed1").rglob("*.png")
+        if file.name != "progress.png"
+    }
+
+
+def _probabilities(work: Path, variant: str, case: str) -> np.ndarray:
+    (file,) = (work / variant).rglob(f"{case}.npz")
+    return np.load(file)["probabilities"][:, 0].astype(np.float32)
