@@ -10,6 +10,7 @@ import pandas as pd
 
 from medt_pipeline import __version__
 from medt_pipeline.core.files import write_json, write_text
+from medt_pipeline.core.spreadsheets import to_csv
 from medt_pipeline.evaluation.folder import FolderScores
 from medt_pipeline.evaluation.metrics import EMPTY_CONVENTION
 from medt_pipeline.evaluation.published_protocol import published_f1, published_iou
@@ -71,11 +72,6 @@ def to_summary_frame(scores: FolderScores) -> pd.DataFrame:
     counts = ["images", *_CASE_COLUMNS.values()]
     frame[counts] = frame[counts].astype("Int64")
     return frame[["label", "way", "score", "value", "low", "high", "groups", *counts, "distance_unit"]]
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV; an undefined score is an empty cell, and the column "case" says why."""
-    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def to_json(scores: FolderScores) -> dict[str, Any]:

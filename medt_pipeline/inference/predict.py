@@ -22,6 +22,7 @@ from medt_pipeline.core.manifest import environment
 from medt_pipeline.core.prediction_record import MANIFEST
 from medt_pipeline.core.progress import progress
 from medt_pipeline.core.remote import UPLOADS, Place, RemoteFile, RemoteFolder, remove_folders, written
+from medt_pipeline.core.spreadsheets import to_csv
 from medt_pipeline.evaluation.quality import Quality
 from medt_pipeline.fingerprint.shift import RULE
 from medt_pipeline.inference.inputs import InputFile, list_inputs
@@ -167,7 +168,7 @@ def _write_shift(target: Path, found: Mapping[str, list[str]]) -> None:
         ((name, len(phrases), "; ".join(phrases)) for name, phrases in found.items()), key=lambda row: -row[1]
     )
     frame = pd.DataFrame(rows, columns=["image", "facts_unlike", "what"])
-    write_text(target / SHIFT_TABLE, frame.to_csv(index=False, lineterminator="\n"))
+    write_text(target / SHIFT_TABLE, to_csv(frame))
 
 
 def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str, float]) -> None:
@@ -177,7 +178,7 @@ def _write_quality(target: Path, quality: Quality | None, expected: Mapping[str,
     estimated = {name: quality.estimate(value) for name, value in expected.items()}
     worst_first = sorted(estimated.items(), key=lambda item: (np.nan_to_num(item[1], nan=2.0), item[0]))
     frame = pd.DataFrame(worst_first, columns=["image", "estimated_dice"])
-    write_text(target / QUALITY_TABLE, frame.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
+    write_text(target / QUALITY_TABLE, to_csv(frame, "%.4f"))
 
 
 def _write_records(

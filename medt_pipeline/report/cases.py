@@ -13,6 +13,7 @@ import pandas as pd
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.images import IMAGE_ENDINGS
+from medt_pipeline.core.spreadsheets import text_of
 from medt_pipeline.evaluation.metrics import Counts
 from medt_pipeline.evaluation.scores import Scores
 from medt_pipeline.evaluation.selection import mean_of_classes
@@ -162,7 +163,7 @@ def read_quality(file: Path) -> dict[str, float]:
         table = pd.read_csv(file, dtype={"image": str})
         rows = zip(table["image"], table["estimated_dice"].astype(float), strict=True)
         # medt_predict names the images as the files that it was given.
-        return {_without_ending(name): value for name, value in rows}
+        return {_without_ending(text_of(name)): value for name, value in rows}
     except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a table of estimated Dice ({error}); delete it or restore it.") from None
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, write_text
 from medt_pipeline.core.images import stem_of
-from medt_pipeline.core.spreadsheets import plain_cell
+from medt_pipeline.core.spreadsheets import plain_cell, text_of
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.inference.predict import SHIFT_TABLE
 from medt_pipeline.report.cases import Case, Order
@@ -110,7 +110,7 @@ def read_shift(file: Path) -> dict[str, str]:
         return {}
     try:
         rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))
-        return {stem_of(Path(row["image"])): row["what"] for row in rows if row["what"]}
+        return {stem_of(Path(text_of(row["image"]))): text_of(row["what"]) for row in rows if row["what"]}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{file} is not a table of images unlike those of the training ({type(error).__name__}: {error}); "

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medt_pipeline.core.files import write_text
+from medt_pipeline.core.spreadsheets import to_csv
 from medt_pipeline.slides.objects import Objects
 
 AREAS_TABLE = "medt_slide_areas.csv"
@@ -65,5 +66,5 @@ def write_areas(folder: Path, slides: Mapping[str, Sequence[ClassArea]]) -> Path
     rows = [{"slide": slide, **vars(area)} for slide, areas in slides.items() for area in areas]
     columns = ["slide", *ClassArea.__dataclass_fields__]
     frame = pd.DataFrame(rows, columns=columns).rename(columns={"name": "class"})
-    write_text(folder / AREAS_TABLE, frame.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    write_text(folder / AREAS_TABLE, to_csv(frame, "%.6g"))
     return folder / AREAS_TABLE

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from medt_pipeline.core.spreadsheets import to_csv
 from medt_pipeline.evaluation.folder import evaluate_folder
 from medt_pipeline.evaluation.options import EvaluationOptions
 from medt_pipeline.evaluation.scores import Scores
-from medt_pipeline.evaluation.tables import to_csv, to_frame, to_json, to_summary_frame, write_scores
+from medt_pipeline.evaluation.tables import to_frame, to_json, to_summary_frame, write_scores
 
 LABELS = {"gland": 1, "tumour, benign": 2}
 
