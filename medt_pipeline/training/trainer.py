@@ -38,7 +38,13 @@ from medt_pipeline.training.acceleration import (
     mixed_precision,
     set_precision,
 )
-from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of, without_changes
+from medt_pipeline.training.augmentation.policy import (
+    changed_in_space,
+    insert_transforms,
+    read_policy,
+    transforms_of,
+    without_changes,
+)
 from medt_pipeline.training.group import Group
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.loss import GroupLoss
@@ -254,7 +260,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         policy = self.augmentation
         if policy is None:
             return composed
-        return insert_transforms(composed if policy.nnunet else without_changes(composed), transforms_of(policy))
+        composed = changed_in_space(composed, policy) if policy.nnunet else without_changes(composed)
+        return insert_transforms(composed, transforms_of(policy))
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, ClockLR]:
         """The planned optimizer over all parameters, the gates included, and the clock's learning rate."""

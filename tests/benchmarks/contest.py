@@ -4,8 +4,9 @@
 
 Everything runs through the pipeline: planner, folds, trainer, validation at the images' own size. A run that is done is
 in the file of results and is not run again; one that was interrupted goes on. `planning` names a file in
-tests/benchmarks/variants: by variant, what of `preset`, `set`, `configuration`, `network` and `stock` differs from the
-pipeline's own; or, as `ensemble`, the variants whose probabilities it averages, each trained under the budget.
+tests/benchmarks/variants: by variant, what of `preset`, `set`, `configuration`, `network`, `augmentation` and `stock`
+differs from the pipeline's own; or, as `ensemble`, the variants whose probabilities it averages, each trained under the
+budget.
 
 `--training` has the runs train on few images ("10 images") or be scored on another kind of image than they were
 trained on ("grade: benign to malignant"; see contest_splits.py). `--page FILE` draws curves.
@@ -205,6 +206,8 @@ class Contest:
         plans = read_json(target / "MedTPlans.json")
         network = plans["configurations"][settings.get("configuration", "2d")]["architecture"]["arch_kwargs"]
         network.update(settings.get("network", {}))
+        if "augmentation" in settings:  # of all configurations, which inherit it
+            plans["configurations"]["2d"]["medt"]["augmentation"].update(settings["augmentation"])
         write_json(target / "MedTPlans.json", plans)
         groups = {case: facts.fold_group for case, facts in read_fingerprint(target).cases.items()}
         known = read_cases(workspace.raw / target.name)

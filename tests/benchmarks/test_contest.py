@@ -32,9 +32,8 @@ def test_every_file_of_variants_can_be_planned() -> None:
 
     for file in contest.VARIANTS.glob("*.json"):
         for settings in read_json(file).values():
-            assert set(settings) <= {"preset", "set", "configuration", "network", "stock"} or set(settings) == {
-                "ensemble"
-            }
+            known = {"preset", "set", "configuration", "network", "augmentation", "stock"}
+            assert set(settings) <= known or set(settings) == {"ensemble"}
             parse_overrides(settings.get("set", [])).applied_to(load_preset(settings.get("preset", "default")))
 
 

@@ -15,6 +15,7 @@ from medt_pipeline.planning.decisions import Decision
 
 Modality = Literal["histology", "ultrasound", "other"]
 Kind = Literal["none", "histology", "ultrasound"]
+Border = Literal["black", "mirror"]
 Vector = tuple[float, float, float]
 
 RULE = "augmentation.choose_augmentation"
@@ -22,6 +23,8 @@ CLEAR_SHARE = 0.8
 """Share of the ultrasound images that must be darker with depth for the depth axis to count as one."""
 UPRIGHT_ROTATION_DEG = 15.0
 """nnU-Net's rotation where a direction matters; probes are not held at more."""
+TISSUE_SPATIAL_PROBABILITY = 0.7
+"""nnU-Net's is 0.2; few images that are shown often are then known by heart (docs/explanation/network.md)."""
 STAIN_SCALE_RANGE = (0.1, 0.4)
 STAIN_ANGLE_RANGE_DEG = (1.0, 6.0)
 GAIN_RANGE = (0.15, 0.5)
@@ -45,6 +48,8 @@ class AugmentationPolicy:
         kind: "histology" adds stain jitter; "ultrasound" gain, depth attenuation, shadow and speckle; "none" nothing.
         mirror_axes: of training and of inference; 0 turns the image upside down, 1 swaps left and right.
         rotation_deg: largest rotation, 0 to 180; None leaves it to nnU-Net, which looks at the patch's sides.
+        spatial_probability: of each patch to be turned, and of each to be zoomed; 0 to 1.
+        border: what lies outside an image where a patch is turned or zoomed: "black", as nnU-Net has it, or "mirror".
         nnunet: whether nnU-Net's own changes of space and intensity are made too; mirroring is in any case.
         stain_probability: 0 to 1.
         stain_vectors: decadic densities of red, green and blue at concentration 1 of haematoxylin and eosin.
@@ -65,6 +70,8 @@ class AugmentationPolicy:
     kind: Kind = "none"
     mirror_axes: tuple[int, ...] = (0, 1)
     rotation_deg: float | None = None
+    spatial_probability: float = 0.2
+    border: Border = "black"
     nnunet: bool = True
     stain_probability: float = 0.5
     stain_vectors: tuple[Vector, Vector] = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
@@ -117,10 +124,20 @@ def choose_augmentation(
 
 
 def _for_histology(stain: StainSummary | None) -> Decision[AugmentationPolicy]:
-    policy = AugmentationPolicy(kind="histology", mirror_axes=(0, 1), rotation_deg=180.0)
+    policy = AugmentationPolicy(
+        kind="histology",
+        mirror_axes=(0, 1),
+        rotation_deg=180.0,
+        spatial_probability=TISSUE_SPATIAL_PROBABILITY,
+        border="mirror",
+    )
+    freedom = (
+        f"Tissue has no up or down: it is mirrored, {policy.spatial_probability:.0%} of the patches are turned and as "
+        "many zoomed, with mirror images beyond the border"
+    )
     facts = _stain_facts(stain)
     if stain is None or not stain.haematoxylin or not stain.eosin:
-        reason = "Tissue has no up or down, so it is mirrored and turned freely; no stains were measured: usual jitter."
+        reason = f"{freedom}; no stains were measured: usual jitter."
         return Decision("augmentation", policy, RULE, reason, facts)
     policy = replace(
         policy,
@@ -130,10 +147,10 @@ def _for_histology(stain: StainSummary | None) -> Decision[AugmentationPolicy]:
     )
     factors = [math.exp(limit) for limit in policy.stain_scale]
     reason = (
-        "Tissue has no up or down, so it is mirrored and turned freely; haematoxylin and eosin are jittered up to "
-        f"{factors[0]:.2f} and {factors[1]:.2f} times and {policy.stain_angle_deg:.1f}°, because the strengths of the "
-        f"{stain.cases_with_vectors} stained cases spread {_ratio(stain.haematoxylin_p99):.2f} and "
-        f"{_ratio(stain.eosin_p99):.2f} times from the 10th to the 90th percentile."
+        f"{freedom}; haematoxylin and eosin are jittered up to {factors[0]:.2f} and {factors[1]:.2f} times and "
+        f"{policy.stain_angle_deg:.1f}°, because the strengths of the {stain.cases_with_vectors} stained cases spread "
+        f"{_ratio(stain.haematoxylin_p99):.2f} and {_ratio(stain.eosin_p99):.2f} times from the 10th to the 90th "
+        "percentile."
     )
     return Decision("augmentation", policy, RULE, reason, facts)
 
@@ -240,6 +257,8 @@ def _faults(policy: AugmentationPolicy) -> list[str]:
     faults = []
     if policy.kind not in get_args(Kind):
         faults.append(f"`kind` must be one of {', '.join(get_args(Kind))}, got {policy.kind!r}")
+    if policy.border not in get_args(Border):
+        faults.append(f"`border` must be one of {', '.join(get_args(Border))}, got {policy.border!r}")
     if policy.mirror_axes not in ((), (0,), (1,), (0, 1)):
         faults.append(f"`mirror_axes` must be [], [0], [1] or [0, 1], got {policy.mirror_axes!r}")
     if policy.rotation_deg is not None and not _is_number(policy.rotation_deg, 180):

@@ -15,6 +15,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy
 from medt_pipeline.training.augmentation.depth_attenuation import DepthAttenuationTransform
 from medt_pipeline.training.augmentation.gain import GainTransform
+from medt_pipeline.training.augmentation.mirrored_border import MirroredBorderTransform
 from medt_pipeline.training.augmentation.shadow import ShadowTransform
 from medt_pipeline.training.augmentation.speckle import SpeckleTransform
 from medt_pipeline.training.augmentation.stain_jitter import StainJitterTransform
@@ -75,11 +76,23 @@ def insert_transforms(composed: ComposeTransforms, added: Sequence[BasicTransfor
         added: ours; none gives the same list.
     """
     transforms = list(composed.transforms)
-    places = [place for place, transform in enumerate(transforms) if isinstance(transform, SpatialTransform)]
+    spatial = (SpatialTransform, MirroredBorderTransform)
+    places = [place for place, transform in enumerate(transforms) if isinstance(transform, spatial)]
     if len(places) != 1:
         raise RuntimeError(f"nnU-Net's training transforms have {len(places)} spatial transforms; one was expected")
     place = places[0] + 1
     return ComposeTransforms([*transforms[:place], *added, *transforms[place:]])
+
+
+def changed_in_space(composed: ComposeTransforms, policy: AugmentationPolicy) -> ComposeTransforms:
+    """nnU-Net's training transforms, turning and zooming as often as the policy says, and with its border."""
+    transforms = [copy.copy(transform) for transform in composed.transforms]
+    for place, transform in enumerate(transforms):
+        if isinstance(transform, SpatialTransform):
+            transform.p_rotation = transform.p_scaling = policy.spatial_probability
+            if policy.border == "mirror":
+                transforms[place] = MirroredBorderTransform(transform)
+    return ComposeTransforms(transforms)
 
 
 def without_changes(composed: ComposeTransforms) -> ComposeTransforms:

@@ -45,6 +45,8 @@ def test_glas_is_turned_freely_and_jittered_as_far_as_its_slides_differ() -> Non
     decision = choose_augmentation("histology", GLAS, None)
     policy = decision.value
     assert (policy.kind, policy.mirror_axes, policy.rotation_deg) == ("histology", (0, 1), 180)
+    assert (policy.spatial_probability, policy.border) == (0.7, "mirror")
+    assert "70% of the patches are turned and as many zoomed" in decision.reason
     assert policy.stain_vectors == (GLAS.haematoxylin, GLAS.eosin)
     assert policy.stain_scale[0] == pytest.approx(math.log(1.093 / 0.536) / 2, abs=1e-3)
     assert policy.stain_scale[1] == pytest.approx(math.log(0.609 / 0.403) / 2, abs=1e-3)
@@ -121,6 +123,8 @@ def test_all_faults_of_a_plan_are_named_together() -> None:
         "kind": "mri",
         "mirror_axes": [2],
         "rotation_deg": 200,
+        "spatial_probability": -1,
+        "border": "white",
         "gain_probability": 1.5,
         "gain_log": "much",
         "stain_scale": [0.1],
@@ -129,7 +133,8 @@ def test_all_faults_of_a_plan_are_named_together() -> None:
     }
     with pytest.raises(UserError) as caught:
         AugmentationPolicy.from_plan(record)
-    for name in ("kind", "mirror_axes", "rotation_deg", "gain_probability", "gain_log", "stain_scale", "stain_vectors"):
+    names = ("kind", "mirror_axes", "rotation_deg", "spatial_probability", "border", "gain_probability", "gain_log")
+    for name in (*names, "stain_scale", "stain_vectors"):
         assert f"`{name}`" in str(caught.value)
     assert "unknown key 'colour'" in str(caught.value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +224,16 @@ def test_the_other_configurations_inherit_the_policy(planned: Drawn, tmp_path: P
     plans = json.loads((drawn.preprocessed / "MedTPlans.json").read_text())
     dataset = json.loads((drawn.preprocessed / "dataset.json").read_text())
     assert nnUNetTrainerMedT(plans, "2d_unet", 0, dataset, CPU).augmentation == ULTRASOUND
+
+
+def test_space_changes_as_often_as_the_policy_says(planned, tmp_path) -> None:
+    policy = AugmentationPolicy("histology", spatial_probability=0.7)
+    spatial = spatial_of(make_trainer(with_policy(planned, tmp_path / "w", policy)))
+    assert (spatial.p_rotation, spatial.p_scaling, spatial.padding_mode_image) == (0.7, 0.7, "zeros")
+    mirrored = spatial_of(make_trainer(with_policy(planned, tmp_path / "m", replace(policy, border="mirror"))))
+    assert (mirrored.spatial.p_rotation, mirrored.spatial.p_scaling) == (0.7, 0.7)
+    assert mirrored.spatial.padding_mode_image == mirrored.spatial.border_mode_seg == "reflection"
+
+
+def spatial_of(trainer):
+    return training_transforms(trainer).transforms[0]
