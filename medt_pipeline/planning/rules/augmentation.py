@@ -23,7 +23,7 @@ CLEAR_SHARE = 0.8
 """Share of the ultrasound images that must be darker with depth for the depth axis to count as one."""
 UPRIGHT_ROTATION_DEG = 15.0
 """nnU-Net's rotation where a direction matters; probes are not held at more."""
-TISSUE_SPATIAL_PROBABILITY = 0.7
+SPATIAL_PROBABILITY = 0.7
 """nnU-Net's is 0.2; few images that are shown often are then known by heart (docs/explanation/network.md)."""
 STAIN_SCALE_RANGE = (0.1, 0.4)
 STAIN_ANGLE_RANGE_DEG = (1.0, 6.0)
@@ -128,7 +128,7 @@ def _for_histology(stain: StainSummary | None) -> Decision[AugmentationPolicy]:
         kind="histology",
         mirror_axes=(0, 1),
         rotation_deg=180.0,
-        spatial_probability=TISSUE_SPATIAL_PROBABILITY,
+        spatial_probability=SPATIAL_PROBABILITY,
         border="mirror",
     )
     freedom = (
@@ -157,7 +157,12 @@ def _for_histology(stain: StainSummary | None) -> Decision[AugmentationPolicy]:
 
 def _for_ultrasound(measured: UltrasoundSummary | None) -> Decision[AugmentationPolicy]:
     if measured is None:
-        policy = AugmentationPolicy(kind="ultrasound", mirror_axes=(1,), rotation_deg=UPRIGHT_ROTATION_DEG)
+        policy = AugmentationPolicy(
+            kind="ultrasound",
+            mirror_axes=(1,),
+            rotation_deg=UPRIGHT_ROTATION_DEG,
+            spatial_probability=SPATIAL_PROBABILITY,
+        )
         reason = "No sector was measured: images stay upright, with the usual gain, depth, shadow and speckle changes."
         return Decision("augmentation", policy, RULE, reason, {"modality": "ultrasound"})
     darker, brighter = measured.darker_with_depth_share, measured.upper_brighter_share
@@ -166,6 +171,7 @@ def _for_ultrasound(measured: UltrasoundSummary | None) -> Decision[Augmentation
         kind="ultrasound",
         mirror_axes=(1,) if upright else (0, 1),
         rotation_deg=UPRIGHT_ROTATION_DEG if upright else None,
+        spatial_probability=SPATIAL_PROBABILITY,
         gain_log=_gain_limit(measured),
         depth_log=_depth_limit(measured),
         speckle_strength=_speckle_limit(measured),
@@ -173,9 +179,10 @@ def _for_ultrasound(measured: UltrasoundSummary | None) -> Decision[Augmentation
     freedom = "mirrored sideways only and turned by at most 15°" if upright else "mirrored both ways"
     reason = (
         f"{darker:.0%} of the images get darker with depth and {brighter:.0%} are brighter above, so they are "
-        f"{freedom}; gain varies up to {math.exp(policy.gain_log):.2f} times and speckle up to "
-        f"{policy.speckle_strength:.0%} of full, as far as gain ({_shown(measured.gain_std)} around "
-        f"{_shown(measured.gain)}) and speckle (SNR {_shown(measured.speckle_snr)}) of the set tell."
+        f"{freedom}; {policy.spatial_probability:.0%} of the patches are turned and as many zoomed; gain varies up to "
+        f"{math.exp(policy.gain_log):.2f} times and speckle up to {policy.speckle_strength:.0%} of full, as far as "
+        f"gain ({_shown(measured.gain_std)} around {_shown(measured.gain)}) and speckle (SNR "
+        f"{_shown(measured.speckle_snr)}) of the set tell."
     )
     return Decision("augmentation", policy, RULE, reason, _ultrasound_facts(measured))
 

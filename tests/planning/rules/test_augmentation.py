@@ -83,6 +83,8 @@ def test_busi_keeps_its_depth_axis() -> None:
     decision = choose_augmentation("ultrasound", None, BUSI)
     policy = decision.value
     assert (policy.kind, policy.mirror_axes, policy.rotation_deg) == ("ultrasound", (1,), 15)
+    # Outside a sector it is black as it is.
+    assert (policy.spatial_probability, policy.border) == (0.7, "black")
     assert policy.gain_log == pytest.approx(math.sqrt(3) * 0.081 / 0.33, abs=1e-3)
     # Speckle of this strength has half of the variance that an SNR of 8.39 tells of.
     assert (policy.speckle_strength * math.sqrt(4 / math.pi - 1)) ** 2 == pytest.approx(0.5 / 8.39**2, rel=1e-2)
@@ -105,7 +107,7 @@ def test_the_depth_axis_counts_only_if_the_data_say_so(darker: float, brighter: 
 def test_facts_that_are_missing_leave_usual_strengths() -> None:
     unknown = replace(BUSI, speckle_snr=None, gain=None, gain_std=None, depth_slope=None)
     decision = choose_augmentation("ultrasound", None, unknown)
-    usual = AugmentationPolicy(kind="ultrasound", mirror_axes=(1,), rotation_deg=15)
+    usual = AugmentationPolicy(kind="ultrasound", mirror_axes=(1,), rotation_deg=15, spatial_probability=0.7)
     assert decision.value == usual
     assert "SNR unknown" in decision.reason
     assert choose_augmentation("ultrasound", None, None).value == usual
