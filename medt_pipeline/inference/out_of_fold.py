@@ -65,7 +65,9 @@ class OutOfFold:
         Raises:
             UserError: a file is broken.
         """
-        return {name: self._load(self.folders[name][self.fold_of[case]] / f"{case}.npz") for name in configurations}
+        return {
+            name: read_probabilities(self.folders[name][self.fold_of[case]] / f"{case}.npz") for name in configurations
+        }
 
     def reference(self, case: str) -> np.ndarray:
         """Label map (H, W)."""
@@ -85,15 +87,21 @@ class OutOfFold:
         file = None if self.raw is None else self.raw / INSTANCES_FOLDER / f"{case}.png"
         return file if file is not None and file.is_file() else None
 
-    def _load(self, file: Path) -> np.ndarray:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return np.asarray(arrays["probabilities"][:, 0], np.float32)
-        # A truncated file raises whatever zip and NumPy make of it.
-        except Exception as error:
-            raise UserError(
-                f"{file} cannot be read ({error}); delete it and run medt_train … cv again, which predicts it anew."
-            ) from error
+
+def read_probabilities(file: Path) -> np.ndarray:
+    """Class probabilities (classes, H, W) float32 that a training kept of a held-out case.
+
+    Raises:
+        UserError: the file is broken.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return np.asarray(arrays["probabilities"][:, 0], np.float32)
+    # A truncated file raises whatever zip and NumPy make of it.
+    except Exception as error:
+        raise UserError(
+            f"{file} cannot be read ({error}); delete it and run medt_train … cv again, which predicts it anew."
+        ) from error
 
 
 def open_out_of_fold(workspace: Workspace, dataset_id: int) -> OutOfFold:

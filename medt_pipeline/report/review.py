@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import pandas as pd
+
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import make_folder, write_text
 from medt_pipeline.core.images import stem_of
-from medt_pipeline.core.spreadsheets import plain_cell, text_of
+from medt_pipeline.core.spreadsheets import text_of, to_csv
 from medt_pipeline.evaluation.label_maps import read_label_map
 from medt_pipeline.inference.predict import SHIFT_TABLE
 from medt_pipeline.report.cases import Case, Order
@@ -87,7 +89,7 @@ def review_masks(masks: Path, images: Path | None = None, options: ReviewOptions
     order = Order(queue.by, shown, {case.name: "" for case in shown[:SHOWN_FIRST]})
     written = write_report(page, content, order, found.labels.foreground, options.megabytes, options.quiet)
     table = make_folder(page.parent) / QUEUE_TABLE
-    write_text(table, to_csv(queue))
+    write_text(table, to_csv(to_frame(queue), "%.4f"))
     return WrittenReview(written, table, queue, _send_back(shlex.quote(str(masks)), found.title))
 
 
@@ -118,20 +120,13 @@ def read_shift(file: Path) -> dict[str, str]:
         ) from None
 
 
-def to_csv(queue: ReviewQueue) -> str:
-    """The queue as a table: rank, case, predicted quality (empty where unknown), reason, and where its files lie.
-
-    A name that a spreadsheet would run as a formula gets an apostrophe in front.
-    """
-    buffer = io.StringIO()
-    table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(_COLUMNS)
+def to_frame(queue: ReviewQueue) -> pd.DataFrame:
+    """The queue as a table: rank, case, predicted quality (NaN where unknown), reason, and where its files lie."""
+    rows = []
     for case in queue.cases:
-        quality = queue.quality(case)
         image = "" if case.image is None else str(case.image.resolve())
-        cells = (case.name, "" if quality != quality else f"{quality:.4f}", case.reason, image)
-        table.writerow([case.rank, *map(plain_cell, cells), plain_cell(str(case.prediction.resolve()))])
-    return buffer.getvalue()
+        rows.append((case.rank, case.name, queue.quality(case), case.reason, image, str(case.prediction.resolve())))
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def explain(queue: ReviewQueue, empty: EmptyMasks) -> str:

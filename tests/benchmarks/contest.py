@@ -265,22 +265,22 @@ class Contest:
 
     def _averaged(self, run: Run, members: list[str]) -> Outcome:
         """Average the probabilities that the `members` give to the held-out images; steps are those of all together."""
+        from medt_pipeline.inference.out_of_fold import read_probabilities
         from medt_pipeline.training.run import SCORES
         from medt_pipeline.training.validation import score_validation
 
         outcomes = [self._trained(replace(run, variant=member), keep_probabilities=True) for member in members]
         first = outcomes[0]
-        folder = make_folder(self._workspace(run.variant, run.seed, run.training).results / f"fold_{run.fold}")
-        predictions = make_folder(folder / first.preprocessed.name)
+        workspace = self._workspace(run.variant, run.seed, run.training)
+        predictions = make_folder(workspace.results / first.preprocessed.name / f"fold_{run.fold}")
         cases = read_json(first.preprocessed / SPLITS_FILE)[run.fold]["val"]
         for case in cases:
-            of_members = [_probabilities(one.validation / f"{case}.npz") for one in outcomes]
+            of_members = [read_probabilities(one.validation / f"{case}.npz") for one in outcomes]
             labels = np.mean(of_members, axis=0).argmax(0).astype(np.uint8)
             Image.fromarray(labels).save(predictions / f"{case}.png")
         references = first.preprocessed / "gt_segmentations"
         dataset_json = read_json(first.preprocessed / "dataset.json")
-        raw = Path(os.environ["nnUNet_raw"]) / first.preprocessed.name
-        score_validation(references, predictions, cases, dataset_json, raw)
+        score_validation(references, predictions, cases, dataset_json, workspace.raw / first.preprocessed.name)
         scores = read_json(predictions / SCORES)
         return replace(first, steps=sum(one.steps for one in outcomes), curve=[], scores=scores)
 
@@ -323,12 +323,6 @@ class Contest:
 def _curve(file: Path) -> list[float]:
     """Moving average of the pseudo Dice by epoch; empty where the budget ended within the first."""
     return pd.read_csv(file)["pseudo_dice_moving_average"].tolist() if file.exists() else []
-
-
-def _probabilities(file: Path) -> np.ndarray:
-    """Class probabilities (classes, H, W) of a held-out image."""
-    with np.load(file, allow_pickle=False) as arrays:
-        return np.asarray(arrays["probabilities"][:, 0], np.float32)
 
 
 def _iterations(preprocessed: Path, configuration: str) -> int:
