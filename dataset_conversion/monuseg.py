@@ -24,6 +24,17 @@ from .target import Target
 from .writer import write_dataset
 
 NUCLEUS = "nucleus"
+ORGANS = {
+    **dict.fromkeys(("A7", "AR", "E2"), "breast"),
+    **dict.fromkeys(("B0", "HE"), "kidney"),
+    **dict.fromkeys(("18", "21", "38", "49", "50"), "liver"),
+    **dict.fromkeys(("CH", "G9"), "prostate"),
+    **dict.fromkeys(("DK", "G2"), "bladder"),
+    **dict.fromkeys(("AY", "NH"), "colon"),
+    **dict.fromkeys(("KB", "RD"), "stomach"),
+}
+"""By TCGA tissue source site of the training tiles, the organ that the publication gives them (Kumar et al. 2017, IEEE
+TMI 36(7); TCGA itself has the five of "liver" as lung)."""
 _LEVELS = 4
 """Folders of archives in folders of archives."""
 
@@ -72,7 +83,14 @@ def select(source: Path, skip_unpaired: bool, border: int | None, problems: Prob
             "unpack the archive again or leave them out with --skip-unpaired."
         )
     cases = tuple(
-        SourceCase(name, _picture(tile.image, tile.outlines), _mask(tile.outlines, border), patient(name), tile.test)
+        SourceCase(
+            name,
+            _picture(tile.image, tile.outlines),
+            _mask(tile.outlines, border),
+            patient(name),
+            tile.test,
+            facts={} if tile.test else _organ(name),
+        )
         for name, tile in tiles.items()
         if name not in alone and tile.image is not None
     )
@@ -105,6 +123,13 @@ def patient(name: str) -> str:
     """The patient in a TCGA barcode: "TCGA-21-5784" of "TCGA-21-5784-01Z-00-DX1"; other names are their own."""
     parts = name.split("-")
     return "-".join(parts[:3]) if parts[0] == "TCGA" and len(parts) > 3 else name
+
+
+def _organ(name: str) -> dict[str, str]:
+    """{"organ": that of a training tile}, or {} for a name that is not one of the release."""
+    parts = name.split("-")
+    organ = ORGANS.get(parts[1]) if parts[0] == "TCGA" and len(parts) > 1 else None
+    return {} if organ is None else {"organ": organ}
 
 
 def _picture(image: Path, outlines: Path | None) -> PictureFile:

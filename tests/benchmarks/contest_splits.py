@@ -12,6 +12,8 @@ from medt_pipeline.planning.rules.folds import Split
 
 ALL = "all"
 """The planned folds as they are."""
+OTHERS = "others"
+"""All known values of a fact but the one that is scored."""
 
 
 def splits_for(
@@ -21,8 +23,8 @@ def splits_for(
 
     Args:
         training: "all"; "N images", which keeps N training images of each planned fold, the smaller numbers among the
-            larger; or "FACT: ONE to OTHER", a single fold that trains on the cases with one value of a fact and is
-            scored on those with another.
+            larger; or "FACT: ONE to OTHER", a single fold that trains on the cases with one value of a fact, or with
+            any but the other ("others"), and is scored on those with another.
         planned: the planned folds.
         cases: what is known of each case (`medt_cases.json`).
         groups: patient by case; no patient is on both sides.
@@ -54,5 +56,6 @@ def _shift(fact: str, one: str, other: str, cases: Mapping[str, Case], groups: M
     known = {name: str(cases[name].facts[fact]) for name in groups if fact in cases[name].facts}
     held_out = sorted(name for name, value in known.items() if value == other)
     patients = {groups[name] for name in held_out}
-    train = sorted(name for name, value in known.items() if value == one and groups[name] not in patients)
+    taken = [name for name, value in known.items() if value == one or (one == OTHERS and value != other)]
+    train = sorted(name for name in taken if groups[name] not in patients)
     return {"train": train, "val": held_out}

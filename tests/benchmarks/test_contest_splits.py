@@ -22,6 +22,9 @@ def test_another_kind_is_scored_and_no_patient_is_on_both_sides() -> None:
     cases["f"] = Case("f", "f.png")
     groups = {"a": "1", "b": "2", "c": "2", "d": "3", "e": "4", "f": "5"}
     assert splits_for("grade: benign to malignant", PLANNED, cases, groups) == [{"train": ["a", "d"], "val": ["b"]}]
+    assert splits_for("grade: others to malignant", PLANNED, cases, groups) == [
+        {"train": ["a", "d", "e"], "val": ["b"]}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_both_parts_of_the_release(tmp_path: Path, target: Target) -> None:
     assert cases[TRAINING[1]].group == "TCGA-21-5784"
     assert cases[TRAINING[1]].pixel_size_um == (0.252, 0.252)
     assert cases[TRAINING[1]].mask == f"{TRAINING[1]}.xml"
+    assert [cases[name].facts for name in (*TRAINING[1:], TEST)] == [{"organ": "liver"}, {"organ": "colon"}, {}]
 
 
 def test_border(tmp_path: Path, target: Target) -> None:
