@@ -9,7 +9,8 @@ differs from the pipeline's own; or, as `ensemble`, the variants whose probabili
 budget.
 
 `--training` has the runs train on few images ("10 images") or be scored on another kind of image than they were
-trained on ("grade: benign to malignant"; see contest_splits.py). `--page FILE` draws curves.
+trained on ("grade: benign to malignant"; see contest_splits.py). `--page FILE` draws curves, `--charts FOLDER` each of
+them as SVG.
 
 Budgets count the seconds of the training process on its own core (`--clock cpu`, one thread a run), so that runs side
 by side and a busy machine cost no run more than another, or the seconds of the clock on the wall; or training steps.
@@ -42,7 +43,7 @@ from medt_pipeline.core.cases import read_cases
 from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.run import SPLITS_FILE
-from tests.benchmarks.contest_page import page, shortened, table
+from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table
 from tests.benchmarks.contest_splits import ALL, splits_for
 
 VARIANTS = Path(__file__).parent / "variants"
@@ -110,6 +111,7 @@ def main() -> int:
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--training", nargs="+", default=[ALL], metavar="IMAGES")
     parser.add_argument("--page", type=Path, help="HTML page of curves to write")
+    parser.add_argument("--charts", type=Path, metavar="FOLDER", help="write them as SVG too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
@@ -137,6 +139,9 @@ def main() -> int:
     print(table(contest.variants, results))
     if options.page:
         write_text(options.page, page(f"Contest {options.variants}", contest.variants, results))
+    if options.charts:
+        for name, svg in svg_files(charts(contest.variants, results)).items():
+            write_text(make_folder(options.charts) / name, svg)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,19 +42,35 @@ def table(variants: Mapping[str, Any], results: Sequence[Result]) -> str:
 
 
 def page(title: str, variants: Mapping[str, Any], results: Sequence[Result]) -> str:
-    """HTML with a chart of learning curves for each data set and budget, and one of scores by training images."""
+    """HTML with all `charts`."""
     parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"]
     parts.append(f"<h1>{html.escape(title)}</h1>")
+    for heading, chart in charts(variants, results).items():
+        parts += [f"<h2>{html.escape(heading)}</h2>", _picture(chart)]
+    return "\n".join(parts) + "</html>\n"
+
+
+def charts(variants: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Chart]:
+    """By heading, learning curves for each data set and budget, and scores by training images where there are any."""
+    found = {}
     for (name, budget), here in _blocks(results):
-        chart = _learning_curves(list(_by_variant(variants, here)))
-        parts += [f"<h2>{html.escape(f'{name}, {budget}')}</h2>", _picture(chart)]
+        found[f"{name}, {budget}"] = _learning_curves(list(_by_variant(variants, here)))
     for dataset, budget in dict.fromkeys((one["dataset"], one["budget"]) for one in results):
         here = [one for one in results if (one["dataset"], one["budget"]) == (dataset, budget)]
-        numbers = sorted({one["train_images"] for one in here if _counts_images(one)})
-        if len(numbers) > 1:
-            chart = _by_training_images(list(_by_variant(variants, here)))
-            parts += [f"<h2>{html.escape(f'{dataset} by training images, {budget}')}</h2>", _picture(chart)]
-    return "\n".join(parts) + "</html>\n"
+        points = _by_count(variants, here)
+        if points:
+            found[f"{dataset} by training images, {budget}"] = _by_training_images(points)
+    return found
+
+
+def svg_files(found: Mapping[str, Chart]) -> dict[str, str]:
+    """By name of a file, the charts for a light page and, "_dark", for a dark one."""
+    files = {}
+    for heading, chart in found.items():
+        name = re.sub(r"\W+", "_", heading)
+        for ending, uri in (("", chart.light), ("_dark", chart.dark)):
+            files[f"{name}{ending}.svg"] = base64.b64decode(uri.partition(",")[2]).decode()
+    return files
 
 
 def shortened(curve: Sequence[float]) -> list[float]:
@@ -80,9 +97,33 @@ def _by_variant(variants: Mapping[str, Any], results: Sequence[Result]) -> Itera
             yield variant, runs
 
 
-def _counts_images(one: Result) -> bool:
-    training = one.get("training", "all")
-    return "train_images" in one and (training == "all" or re.fullmatch(r"\d+ images", training) is not None)
+def _by_count(variants: Mapping[str, Any], results: Sequence[Result]) -> dict[str, dict[int, list[Result]]]:
+    """By variant and number of training images, the runs of the folds and seeds that all of them have.
+
+    Variants that were trained on one number of images alone are left out. Where folds differ a little in size, the
+    number is their mean.
+    """
+    points: dict[str, dict[str, list[Result]]] = {}
+    for variant, runs in _by_variant(variants, results):
+        by_training: dict[str, list[Result]] = {}
+        for run in runs:
+            training = run.get("training", "all")
+            if "train_images" in run and (training == "all" or re.fullmatch(r"\d+ images", training)):
+                by_training.setdefault(training, []).append(run)
+        if len(by_training) > 1:
+            points[variant] = by_training
+    having = [{(run["fold"], run["seed"]) for run in runs} for of in points.values() for runs in of.values()]
+    shared = set.intersection(*having) if having else set()
+    if not shared:
+        return {}
+    return {
+        variant: {
+            round(np.mean([run["train_images"] for run in kept])): kept
+            for runs in of.values()
+            if (kept := [run for run in runs if (run["fold"], run["seed"]) in shared])
+        }
+        for variant, of in points.items()
+    }
 
 
 def _learning_curves(by_variant: Sequence[tuple[str, Sequence[Result]]]) -> Chart:
@@ -97,18 +138,15 @@ def _learning_curves(by_variant: Sequence[tuple[str, Sequence[Result]]]) -> Char
     return draw_chart(draw, "Pseudo Dice over training steps, a line for each run.", legend=True)
 
 
-def _by_training_images(by_variant: Sequence[tuple[str, Sequence[Result]]]) -> Chart:
+def _by_training_images(points: Mapping[str, Mapping[int, Sequence[Result]]]) -> Chart:
     def draw(axes: Axes) -> None:
-        for index, (variant, runs) in enumerate(by_variant):
-            counted = [one for one in runs if _counts_images(one)]
-            numbers = sorted({one["train_images"] for one in counted})
-            means = []
-            for number in numbers:
-                scores, _ = _by_image([one for one in counted if one["train_images"] == number])
-                means.append(np.nanmean([values[0] for values in scores.values()]))
+        for index, (variant, by_count) in enumerate(points.items()):
+            numbers = sorted(by_count)
+            scores = [_by_image(by_count[number])[0].values() for number in numbers]
+            means = [np.nanmean([values[0] for values in of]) for of in scores]
             axes.plot(numbers, means, "o-", color=LINES[index % len(LINES)], lw=1.4, ms=4, label=variant)
         axes.set(xlabel="training images", ylabel="mean Dice on held-out images", xscale="log")
-        every = sorted({one["train_images"] for _, runs in by_variant for one in runs if _counts_images(one)})
+        every = sorted({number for by_count in points.values() for number in by_count})
         axes.set_xticks(every, [str(number) for number in every])
         axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import re
 
-from tests.benchmarks.contest_page import page, shortened, table
+from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table
 
 
 def line(variant: str, seed: int, dice: dict[str, float | None], **more: object) -> dict:
     images = [{"image": name, "group": name[0], "dice": value, "iou": value} for name, value in dice.items()]
-    budget = {"dataset": "D", "budget": "9 steps", "steps": 9}
+    budget = {"dataset": "D", "budget": "9 steps", "steps": 9, "fold": 0}
     return {**budget, "variant": variant, "seed": seed, "images": images, **more}
 
 
@@ -43,6 +43,23 @@ def test_page_has_curves_and_scores_by_training_images_and_escapes_names() -> No
     pictures = [base64.b64decode(found).decode() for found in re.findall(r"base64,([^\"]+)", html)]
     assert len(pictures) == 3
     assert all("a&lt;b" in picture and "<svg" in picture for picture in pictures)
+
+
+def test_numbers_of_images_are_compared_on_the_folds_that_all_have() -> None:
+    results = [
+        line("a", 1, {"p1": 0.5}, training="5 images", train_images=5),
+        line("a", 1, {"p1": 0.7}, train_images=20),
+        line("a", 2, {"q1": 0.1}, train_images=22),
+        line("b", 1, {"p1": 0.4}, train_images=20),
+    ]
+    (light, dark) = svg_files(
+        {"D by training images": charts({"a": {}, "b": {}}, results)["D by training images, 9 steps"]}
+    ).items()
+    assert (light[0], dark[0]) == ("D_by_training_images.svg", "D_by_training_images_dark.svg")
+    ticks = re.findall(r"<text[^>]*>(\d+)</text>", light[1])
+    assert ticks == ["5", "20"], "fold 0 with seed 1 alone has both numbers"
+    assert ">a</text>" in light[1]
+    assert ">b</text>" not in light[1], "one number of images is no curve"
 
 
 def test_a_long_curve_is_thinned_and_ends_where_it_ended() -> None:
