@@ -89,7 +89,9 @@ def network_of(way: Way, size: int, device: torch.device) -> nn.Module:
     network: nn.Module = HybridMedT(3, 2, (size, size), "M").to(device)
     if way.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    return torch.compile(network) if way.compiled else network
+    if way.compiled:
+        network.compile()
+    return network
 
 
 def step(way: Way, network: nn.Module, x: torch.Tensor) -> tuple[float, float]:

@@ -6,13 +6,15 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from medt_pipeline.attention.backends import VARIABLE
 from medt_pipeline.network import HybridMedT, MedT, official_weights
-from medt_pipeline.network.axial_layer import AxialAttentionLayer
+from medt_pipeline.network.axial_layer import AxialAttentionLayer, Form
 from medt_pipeline.planning.architectures import ARCHITECTURES
 from tests.benchmarks.published_code import published_code
 
@@ -63,7 +65,7 @@ def contenders(work: str, size: int) -> dict[str, Callable[[], Contender]]:
 def _networks(size: int) -> dict[str, Callable[[], Contender]]:
     code = published_code()
 
-    def medt(name: str, backend: str = "", **options: object) -> Contender:
+    def medt(name: str, backend: str = "", **options: Any) -> Contender:
         torch.manual_seed(0)
         network = MedT(CHANNELS, CLASSES, (size, size), **options)
         # At other sizes our branches are deeper than the published ones, so that weights do not fit.
@@ -73,7 +75,7 @@ def _networks(size: int) -> dict[str, Callable[[], Contender]]:
             official_weights.load(network, published.state_dict())
         return Contender(name, network, backend)
 
-    def hybrid(name: str, **options: object) -> Contender:
+    def hybrid(name: str, **options: Any) -> Contender:
         return Contender(name, HybridMedT(CHANNELS, CLASSES, (size, size), **options))
 
     makers = {
@@ -96,7 +98,7 @@ def _networks(size: int) -> dict[str, Callable[[], Contender]]:
     return makers
 
 
-def _published_network(code: object, size: int) -> Contender:
+def _published_network(code: ModuleType, size: int) -> Contender:
     torch.manual_seed(0)
     return Contender("published code", code.MedT(img_size=size, imgchan=CHANNELS, num_classes=CLASSES))
 
@@ -104,7 +106,7 @@ def _published_network(code: object, size: int) -> Contender:
 def _layers(size: int) -> dict[str, Callable[[], Contender]]:
     code, length = published_code(), size // 2
 
-    def layer(name: str, backend: str = "", form: str = "published") -> Contender:
+    def layer(name: str, backend: str = "", form: Form = "published") -> Contender:
         torch.manual_seed(0)
         return Contender(name, AxialAttentionLayer(WIDTH, WIDTH, HEADS, length, "height", form=form), backend)
 

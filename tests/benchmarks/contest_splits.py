@@ -39,7 +39,7 @@ def splits_for(
     if few:
         splits = [_few(int(few[1]), fold, split) for fold, split in enumerate(planned)]
     elif shift:
-        splits = [_shift(*shift.groups(), cases, groups)]
+        splits = [_shift(shift[1], shift[2], shift[3], cases, groups)]
     else:
         raise ValueError(f'training must be "all", "N images" or "FACT: ONE to OTHER", got {training!r}')
     if not all(split["train"] and split["val"] for split in splits):
