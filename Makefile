@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/medt_demo
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

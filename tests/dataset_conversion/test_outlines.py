@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from skimage.measure import EllipseModel
@@ -41,11 +41,13 @@ def area(ellipse: Ellipse) -> float:
 
 @settings(max_examples=40, deadline=None)
 @given(ellipses, widths)
+@example(Ellipse((125.0, 180.5), (60.0, 60.0), 0.0), 1)
 def test_a_closed_outline_is_filled_to_the_middle_of_its_line(ellipse: Ellipse, width: int) -> None:
     filled = fill_closed(draw(ellipse, width))
     assert filled is not None
-    # Pillow puts lines of an even width half a pixel aside
-    assert filled.sum() == pytest.approx(area(ellipse), rel=0.004 if width % 2 else 0.01)
+    # Pillow puts lines of an even width half a pixel aside, and rounds those of one pixel.
+    pixels_aside = (filled.sum() - area(ellipse)) / (math.pi * sum(ellipse.axes))
+    assert abs(pixels_aside) < (0.2 if width % 2 else 0.4)
 
 
 @pytest.mark.parametrize(("width", "kept"), [(1, 1), (2, 1), (3, 2), (5, 3)])
