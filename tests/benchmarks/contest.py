@@ -137,11 +137,13 @@ def main() -> int:
         contest.run(runs, options.jobs)
     results = list(contest.results())
     print(table(contest.variants, results))
-    if options.page:
-        write_text(options.page, page(f"Contest {options.variants}", contest.variants, results))
-    if options.charts:
-        for name, svg in svg_files(charts(contest.variants, results)).items():
-            write_text(make_folder(options.charts) / name, svg)
+    if options.page or options.charts:
+        found = charts(contest.variants, results)
+        if options.page:
+            write_text(options.page, page(f"Contest {options.variants}", found))
+        if options.charts:
+            for name, svg in svg_files(found).items():
+                write_text(make_folder(options.charts) / name, svg)
     return 0
 
 

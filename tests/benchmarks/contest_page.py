@@ -41,11 +41,11 @@ def table(variants: Mapping[str, Any], results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def page(title: str, variants: Mapping[str, Any], results: Sequence[Result]) -> str:
-    """HTML with all `charts`."""
+def page(title: str, found: Mapping[str, Chart]) -> str:
+    """HTML with what `charts` found."""
     parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"]
     parts.append(f"<h1>{html.escape(title)}</h1>")
-    for heading, chart in charts(variants, results).items():
+    for heading, chart in found.items():
         parts += [f"<h2>{html.escape(heading)}</h2>", _picture(chart)]
     return "\n".join(parts) + "</html>\n"
 
@@ -116,13 +116,13 @@ def _by_count(variants: Mapping[str, Any], results: Sequence[Result]) -> dict[st
     shared = set.intersection(*having) if having else set()
     if not shared:
         return {}
-    return {
-        variant: {
-            round(np.mean([run["train_images"] for run in kept])): kept
-            for runs in of.values()
-            if (kept := [run for run in runs if (run["fold"], run["seed"]) in shared])
-        }
+    kept = {
+        variant: [[run for run in runs if (run["fold"], run["seed"]) in shared] for runs in of.values()]
         for variant, of in points.items()
+    }
+    return {
+        variant: {round(np.mean([run["train_images"] for run in runs])): runs for runs in of}
+        for variant, of in kept.items()
     }
 
 

@@ -37,7 +37,7 @@ def test_what_was_trained_on_other_images_is_not_compared() -> None:
 def test_page_has_curves_and_scores_by_training_images_and_escapes_names() -> None:
     few = line("a<b", 1, {"p1": 0.5}, training="5 images", train_images=5, curve=[0.1, 0.4])
     every = line("a<b", 1, {"p1": 0.7}, train_images=20, curve=[0.1, 0.6])
-    html = page("T & T", {"a<b": {}}, [few, every])
+    html = page("T & T", charts({"a<b": {}}, [few, every]))
     assert "<h2>D by training images, 9 steps</h2>" in html
     assert "T &amp; T" in html
     pictures = [base64.b64decode(found).decode() for found in re.findall(r"base64,([^\"]+)", html)]
