@@ -1,7 +1,7 @@
 """The attention on the GPU: cuts the work into programs and launches the fused Triton kernels.
 
-Triton and the kernels are imported when they are first called, and compiled for each number of channels and size of
-tile; Triton keeps the result on disk. With TRITON_INTERPRET=1, set before that, Triton's interpreter runs the same
+Triton and the kernels are imported when they are first called, and compiled for each number of channels;
+Triton keeps the result on disk. With TRITON_INTERPRET=1, set before that, Triton's interpreter runs the same
 kernels on the CPU, for tests.
 """
 
@@ -22,16 +22,16 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OLDEST_TORCH = (2, 7)
 """The first whose Triton (3.3) has tuples, in which the kernels pass their blocks."""
 _NEW_ENOUGH = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= OLDEST_TORCH
-WARPS = 8
-TILE = 2048
-"""Entries of a tile in single precision, 8 registers of a thread; half as many in double. Twice as many spill."""
-OWN = 8
-OTHER = 64
-"""Most positions of a tile whose results are a program's own, and most that it sums over at a time."""
-PROGRAMS = 1024
+LANES = 128
+"""Threads of a program, each with one position of one row: enough rows share what is loaded of a table."""
+TABLE_LANES = 32
+"""Offsets of a program for the gradient of the table. Few, as queries have keys at half of the offsets only."""
+QUERIES = 16
+"""Queries that such a program goes through, whose keys lie at L + 15 of the 2 L - 1 offsets."""
+PROGRAMS = 8192
 """Programs that the gradient of the table is cut into where there are rows enough: several for each multiprocessor."""
 MOST_PARTIALS = 2**23
-"""Bound of chunks × entries of the table, 32 MiB in single precision: the chunks' parts of its gradient."""
+"""Bound of parts × entries of the table, 32 MiB in single precision: the programs' parts of its gradient."""
 
 
 def why_not(qkv: Tensor) -> str | None:
@@ -44,22 +44,6 @@ def why_not(qkv: Tensor) -> str | None:
     if not _NEW_ENOUGH:
         return "needs the Triton of torch 2.7 or later"
     return import_problem("triton")
-
-
-class _Tile(NamedTuple):
-    """Size of a tile: rows, positions of its own, positions it sums over at a time."""
-
-    rows: int
-    own: int
-    other: int
-
-
-def _tile(rows: int, own: int, other: int, own_channels: int, compute: torch.dtype) -> _Tile:
-    """Tile for so many rows, own and other positions, where the results of each own position are `own_channels`."""
-    own, other = min(OWN, _power_of_two(own)), min(OTHER, _power_of_two(other))
-    entries = TILE * 4 // compute.itemsize
-    fitting = max(1, entries // (own * max(other, _power_of_two(own_channels))))
-    return _Tile(min(fitting, _power_of_two(rows)), own, other)
 
 
 class _Shape(NamedTuple):
@@ -86,16 +70,13 @@ def forward(qkv: Tensor, relative: Tensor | None, scales: Tensor, d_k: int, join
     from medt_pipeline.attention import triton_kernels
 
     shape, compute = _shape(qkv, d_k), _compute_dtype(qkv, relative, scales)
-    channels = _power_of_two(shape.d_v)
-    tile = _tile(shape.rows, shape.length, shape.length, 2 * channels, compute)
-    with _on_device(qkv):
-        triton_kernels.forward[_ceil(shape.rows, tile.rows), _ceil(shape.length, tile.own)](
+    with on_device(qkv):
+        triton_kernels.forward[(_ceil(shape.rows * shape.length, LANES),)](
             *(qkv, *_table_and_scales(relative, scales), result),
             *(qkv.stride(), result.stride()),
             *(shape.rows, shape.lines, shape.heads, shape.length),
-            D_V_BLOCK=channels,
             POSITIONS=relative is not None,
-            **_constants(shape, tile, compute, joined),
+            **_constants(shape, LANES, compute, joined),
         )
     return result
 
@@ -111,27 +92,15 @@ def backward(
     from medt_pipeline.attention import triton_kernels
 
     shape, compute = _shape(qkv, d_k), _compute_dtype(qkv, relative, scales)
-    key_channels, value_channels = _power_of_two(d_k), _power_of_two(shape.d_v)
-    tile = _tile(shape.rows, shape.length, shape.length, 2 * key_channels + value_channels, compute)
-    grid = _ceil(shape.rows, tile.rows), _ceil(shape.length, tile.own)
+    grid = (_ceil(shape.rows * shape.length, LANES),)
     inputs = (qkv, *_table_and_scales(relative, scales), grad)
     log_sums, means = qkv.new_empty(2, shape.rows, shape.length, dtype=compute)
-    of_scales = qkv.new_zeros(scales.shape[0], shape.rows // shape.heads, shape.heads, grid[1], dtype=compute)
+    of_scales = qkv.new_empty(scales.shape[0], shape.rows // shape.heads, shape.heads, shape.length, dtype=compute)
     arguments = (qkv.stride(), grad.stride(), of_qkv.stride(), shape.rows, shape.lines, shape.heads, shape.length)
-    options = _constants(shape, tile, compute, joined) | {
-        "POSITIONS": relative is not None,
-        "D_K_BLOCK": key_channels,
-    }
-    with _on_device(qkv):
-        triton_kernels.backward_queries[grid](
-            *(*inputs, of_qkv, of_scales, log_sums, means),
-            *arguments,
-            ONE_BLOCK=shape.length <= tile.other,
-            **options,
-        )
-        triton_kernels.backward_keys[grid](
-            *(*inputs, log_sums, means, of_qkv, of_scales), *arguments, D_V_BLOCK=value_channels, **options
-        )
+    options = _constants(shape, LANES, compute, joined) | {"POSITIONS": relative is not None}
+    with on_device(qkv):
+        triton_kernels.backward_queries[grid](*inputs, of_qkv, of_scales, log_sums, means, *arguments, **options)
+        triton_kernels.backward_keys[grid](*inputs, log_sums, means, of_qkv, of_scales, *arguments, **options)
         if relative is not None:
             of_relative = _table_gradient(inputs, (log_sums, means), shape, joined).to(relative.dtype)
     return of_qkv, of_relative, of_scales.sum((1, 3), dtype=torch.float64).to(scales.dtype)
@@ -140,30 +109,32 @@ def backward(
 def _table_gradient(inputs: tuple[Tensor, ...], kept: tuple[Tensor, Tensor], shape: _Shape, joined: bool) -> Tensor:
     """Gradient of the table in double precision, from the inputs of `backward_queries` and what it kept.
 
-    The rows are cut into chunks by shape alone, and the chunks' parts are added by torch, so the result is always the
-    same.
+    Rows and queries are cut into chunks by shape alone, and the chunks' parts are added by torch, so the result is
+    always the same.
     """
     from medt_pipeline.attention import triton_kernels
 
+    # Lanes lie at neighbouring positions, which are to lie behind each other; to the other kernels it does not matter.
+    qkv, relative, scales, grad = inputs
+    inputs = (qkv.contiguous(), relative, scales, grad.contiguous())
     columns, compute = 2 * shape.length - 1, kept[0].dtype
-    tile = _tile(shape.rows, columns, shape.length, 1, compute)
-    tiles, blocks = _ceil(shape.rows, tile.rows), _ceil(columns, tile.own)
-    channels = 2 * shape.d_k + shape.d_v
-    chunks = min(tiles, _ceil(PROGRAMS, blocks), max(1, MOST_PARTIALS // (channels * columns)))
-    tiles_a_chunk = _ceil(tiles, chunks)
-    partials = kept[0].new_empty(_ceil(tiles, tiles_a_chunk), channels, columns)
-    triton_kernels.backward_table[partials.shape[0], blocks](
+    entries, blocks = (2 * shape.d_k + shape.d_v) * columns, _ceil(columns, TABLE_LANES)
+    queries_a_chunk = _ceil(shape.length, min(_ceil(shape.length, QUERIES), max(1, MOST_PARTIALS // entries)))
+    of_queries = _ceil(shape.length, queries_a_chunk)
+    most = max(1, MOST_PARTIALS // (entries * of_queries))
+    rows_a_chunk = _ceil(shape.rows, min(shape.rows, _ceil(PROGRAMS, blocks * of_queries), most))
+    of_rows = _ceil(shape.rows, rows_a_chunk)
+    partials = kept[0].new_empty(of_rows * of_queries, 2 * shape.d_k + shape.d_v, columns)
+    triton_kernels.backward_table[of_rows, of_queries, blocks](
         *(*inputs, *kept, partials),
         *(inputs[0].stride(), inputs[-1].stride()),
-        *(shape.rows, shape.lines, shape.heads, shape.length, tiles_a_chunk * tile.rows),
-        D_K_BLOCK=_power_of_two(shape.d_k),
-        D_V_BLOCK=_power_of_two(shape.d_v),
-        **_constants(shape, tile, compute, joined),
+        *(shape.rows, shape.lines, shape.heads, shape.length, rows_a_chunk, queries_a_chunk),
+        **_constants(shape, TABLE_LANES, compute, joined),
     )
     return partials.sum(0, dtype=torch.float64)
 
 
-def _constants(shape: _Shape, tile: _Tile, compute: torch.dtype, joined: bool) -> dict[str, Any]:
+def _constants(shape: _Shape, lanes: int, compute: torch.dtype, joined: bool) -> dict[str, Any]:
     """What all kernels are compiled for."""
     import triton.language as tl
 
@@ -171,12 +142,11 @@ def _constants(shape: _Shape, tile: _Tile, compute: torch.dtype, joined: bool) -
     return {
         "D_K": shape.d_k,
         "D_V": shape.d_v,
-        "ROWS": tile.rows,
-        "OWN": tile.own,
-        "OTHER": tile.other,
+        "LANES": lanes,
         "JOINED": joined,
         "COMPUTE": in_triton,
-        "num_warps": WARPS,
+        "num_warps": lanes // 32,
+        "num_stages": 1,
     }
 
 
@@ -191,15 +161,10 @@ def _table_and_scales(relative: Tensor | None, scales: Tensor) -> tuple[Tensor, 
     return scales if relative is None else relative.contiguous(), scales
 
 
-def _on_device(tensor: Tensor) -> AbstractContextManager[Any]:
+def on_device(tensor: Tensor) -> AbstractContextManager[Any]:
     """Triton launches on the current device, which need not be the tensor's."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def _ceil(total: int, part: int) -> int:
     return -(-total // part)
-
-
-def _power_of_two(number: int) -> int:
-    """The next power of two, as the sides of a tile must be."""
-    return 1 << (number - 1).bit_length()

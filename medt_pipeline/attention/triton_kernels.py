@@ -1,18 +1,18 @@
 """Fused forward and backward of the attention in Triton, derived in README.md. Imports triton: import it lazily.
 
-A program holds a tile of three axes, (ROWS, OWN, OTHER): some rows, a row being one head of one line of one case; the
-positions whose results are its own; and those it sums over, block by block. So the table is loaded once for all its
-rows, and short sequences fill a tile as well as long ones. Channels are a loop. All helpers below work by broadcasting:
-in the backward for keys OWN are keys and OTHER queries, in that for the table OWN are offsets and OTHER queries.
+A program has as many *lanes* as threads, and what a lane has belongs to one thread: one axis is all that tiles have.
+Channels are tuples of such tiles, unrolled, and the other positions are a loop, so that no sum needs an exchange of
+threads. In `forward`, `backward_queries` and `backward_keys` a lane is one position of one row, a row being one head of
+one line of one case; in `backward_table` it is an offset.
 
 Tensors are read and written through their strides, in elements: `qkv_strides` of case, line, head, channel, position;
 `result_strides` and `grad_strides` of case, line, part, head, channel, position.
 
-A *block* is a tuple (pointers to its first channel, channel stride, mask): what lies outside the mask is read as zero,
-and not written. A *place* is a tuple (case, line, head) of each row.
+A *block* is a tuple (pointers to its first channel at position 0, channel stride, position stride, mask): what lies
+outside the mask is read as zero, and not written. A *place* is a tuple (case, line, head) of each row.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, assignment"
 # Triton finds the types of what it compiles.
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import triton.language as tl
 
 LOG2E = tl.constexpr(1.4426950408889634)
 """Softmax is computed by 2^x: the logits are multiplied by it."""
+SIZES = ("rows", "lines", "heads", "length")
+"""What kernels are not compiled anew for where it is 1 or a multiple of 16, as Triton else does."""
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     qkv,
     table,
@@ -38,59 +40,42 @@ def forward(
     length,
     D_K: tl.constexpr,
     D_V: tl.constexpr,
-    D_V_BLOCK: tl.constexpr,
-    ROWS: tl.constexpr,
-    OWN: tl.constexpr,
-    OTHER: tl.constexpr,
+    LANES: tl.constexpr,
     POSITIONS: tl.constexpr,
     JOINED: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """The value sums of the program's queries; softmax is rescaled from key block to key block."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None, None]
-    i = tl.program_id(1) * OWN + tl.arange(0, OWN)[None, :, None]
-    channel = tl.arange(0, D_V_BLOCK)[None, None, :]
-    served = (row < rows) & (i < length)
+    """The value sums of the lanes' queries; softmax is rescaled from key to key."""
+    row, i, served = _lanes(rows, length, LANES)
     place = _place(row, lines, heads)
-    queries = _block(qkv, qkv_strides, place, 0, i, served)
-    factors = _factors(scales, row, rows, heads, POSITIONS, COMPUTE)
-    zero = tl.zeros([ROWS, OWN, OTHER], COMPUTE)
-    largest = tl.full([ROWS, OWN, 1], float("-inf"), COMPUTE)
-    total = tl.zeros([ROWS, OWN, 1], COMPUTE)
-    values_sum = tl.zeros([ROWS, OWN, D_V_BLOCK], COMPUTE)
-    positions_sum = tl.zeros([ROWS, OWN, D_V_BLOCK], COMPUTE)
-    for begin in range(0, length, OTHER):
-        j = begin + tl.arange(0, OTHER)[None, None, :]
-        inside = (row < rows) & (j < length)
-        keys = _block(qkv, qkv_strides, place, D_K, j, inside)
-        values = _block(qkv, qkv_strides, place, 2 * D_K, j, inside)
-        pairs = (i < length) & (j < length)
-        relative = (_offsets(table, i - j, length, pairs), _offsets(table, j - i, length, pairs))
-        logits = _logits(queries, keys, relative, factors, zero, D_K, POSITIONS, COMPUTE)
-        logits = tl.where(j < length, logits, float("-inf"))
+    factors = _factors(scales, row, served, heads, POSITIONS, COMPUTE)
+    query = _load(_block(qkv, qkv_strides, place, 0, served), i, D_K, COMPUTE)
+    keys = _block(qkv, qkv_strides, place, D_K, served)
+    values = _block(qkv, qkv_strides, place, 2 * D_K, served)
+    largest = tl.full([LANES], float("-inf"), COMPUTE)
+    total = tl.zeros([LANES], COMPUTE)
+    of_values, of_positions = _zeros(D_V, LANES, COMPUTE), _zeros(D_V, LANES, COMPUTE)
+    for j in range(length):
+        key, value = _load(keys, j, D_K, COMPUTE), _load(values, j, D_V, COMPUTE)
+        relative = _relative(table, i - j, length, served, D_K, D_V, POSITIONS, COMPUTE)
+        logits = _logits(query, key, relative, factors, D_K, POSITIONS)
         before = largest
-        largest = tl.maximum(before, tl.max(logits, 2, keep_dims=True))
+        largest = tl.maximum(before, logits)
         weights = tl.exp2(logits - largest)
         shrink = tl.exp2(before - largest)
-        total = total * shrink + tl.sum(weights, 2, keep_dims=True)
-        values_sum *= shrink
-        positions_sum *= shrink
-        for c in range(D_V):
-            values_sum += _to_channel(weights * _channel(values, c, COMPUTE), channel, c)
-            if POSITIONS:
-                positions_sum += _to_channel(weights * _channel(relative[0], 2 * D_K + c, COMPUTE), channel, c)
-    of_values = values_sum * (factors[3] / total)
-    of_positions = positions_sum * (factors[4] / total)
-    parts = _parts(result, result_strides, place, i, served, POSITIONS, JOINED)
-    if JOINED:
-        _store(parts[0], of_values + of_positions, channel, D_V)
-    else:
-        _store(parts[0], of_values, channel, D_V)
-        if POSITIONS:
-            _store(parts[1], of_positions, channel, D_V)
+        total = total * shrink + weights
+        of_values = _added(_scaled(of_values, shrink, D_V), weights * factors[3], value, D_V)
+        if JOINED and POSITIONS:
+            of_values = _added(of_values, weights * factors[4], relative[2], D_V)
+        elif POSITIONS:
+            of_positions = _added(_scaled(of_positions, shrink, D_V), weights * factors[4], relative[2], D_V)
+    first, second = _parts(result, result_strides, place, served, POSITIONS, JOINED)
+    _store(first, i, _scaled(of_values, 1.0 / total, D_V), D_V)
+    if POSITIONS and not JOINED:
+        _store(second, i, _scaled(of_positions, 1.0 / total, D_V), D_V)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward_queries(
     qkv,
     table,
@@ -109,81 +94,69 @@ def backward_queries(
     length,
     D_K: tl.constexpr,
     D_V: tl.constexpr,
-    D_K_BLOCK: tl.constexpr,
-    ROWS: tl.constexpr,
-    OWN: tl.constexpr,
-    OTHER: tl.constexpr,
-    ONE_BLOCK: tl.constexpr,
+    LANES: tl.constexpr,
     POSITIONS: tl.constexpr,
     JOINED: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """Gradient of the program's queries, and what the other two kernels need.
+    """Gradient of the lanes' queries, and what the other two kernels need.
 
-    `log_sums` and `means` (rows, length): log₂ of the sum of softmax, and m_i. `of_scales` (terms, rows, programs a
-    row): this program's part of Σ q·A, Σ q·B and both parts of Σ m_i. The keys are gone through twice, as g needs the
-    finished m_i; with ONE_BLOCK, all of them in one, what the first pass computed serves the second.
+    `log_sums` and `means` (rows, length): log₂ of the sum of softmax, and m_i. `of_scales` (terms, rows, length): q·A,
+    q·B and both parts of m_i. The keys are gone through twice, as g needs the finished m_i.
     """
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None, None]
-    i = tl.program_id(1) * OWN + tl.arange(0, OWN)[None, :, None]
-    channel = tl.arange(0, D_K_BLOCK)[None, None, :]
-    served = (row < rows) & (i < length)
+    row, i, served = _lanes(rows, length, LANES)
     place = _place(row, lines, heads)
-    queries = _block(qkv, qkv_strides, place, 0, i, served)
-    grads = _parts(grad, grad_strides, place, i, served, POSITIONS, JOINED)
-    factors = _factors(scales, row, rows, heads, POSITIONS, COMPUTE)
-    zero = tl.zeros([ROWS, OWN, OTHER], COMPUTE)
-    asked = (row, place, i, queries, grads, factors, zero)
-    offered = (qkv, table, qkv_strides, rows, length)
+    factors = _factors(scales, row, served, heads, POSITIONS, COMPUTE)
+    query = _load(_block(qkv, qkv_strides, place, 0, served), i, D_K, COMPUTE)
+    keys = _block(qkv, qkv_strides, place, D_K, served)
+    values = _block(qkv, qkv_strides, place, 2 * D_K, served)
+    grads = _load_parts(grad, grad_strides, place, i, served, D_V, POSITIONS, JOINED, COMPUTE)
 
-    logits, by_values, by_positions = _query_tile(asked, offered, 0, D_K, D_V, POSITIONS, COMPUTE)
-    largest = tl.max(logits, 2, keep_dims=True)
-    weights = tl.exp2(logits - largest)
-    total = tl.sum(weights, 2, keep_dims=True)
-    mean_values = tl.sum(weights * by_values, 2, keep_dims=True)
-    mean_positions = tl.sum(weights * by_positions, 2, keep_dims=True)
-    for begin in range(OTHER, length, OTHER):
-        logits_there, values_there, positions_there = _query_tile(asked, offered, begin, D_K, D_V, POSITIONS, COMPUTE)
+    largest = tl.full([LANES], float("-inf"), COMPUTE)
+    total = tl.zeros([LANES], COMPUTE)
+    mean_values = tl.zeros([LANES], COMPUTE)
+    mean_positions = tl.zeros([LANES], COMPUTE)
+    for j in range(length):
+        key, value = _load(keys, j, D_K, COMPUTE), _load(values, j, D_V, COMPUTE)
+        relative = _relative(table, i - j, length, served, D_K, D_V, POSITIONS, COMPUTE)
+        logits = _logits(query, key, relative, factors, D_K, POSITIONS)
+        by_values, by_positions = _of_weights(grads, value, relative, D_V, POSITIONS)
         before = largest
-        largest = tl.maximum(before, tl.max(logits_there, 2, keep_dims=True))
-        weights_there = tl.exp2(logits_there - largest)
+        largest = tl.maximum(before, logits)
+        weights = tl.exp2(logits - largest)
         shrink = tl.exp2(before - largest)
-        total = total * shrink + tl.sum(weights_there, 2, keep_dims=True)
-        mean_values = mean_values * shrink + tl.sum(weights_there * values_there, 2, keep_dims=True)
-        mean_positions = mean_positions * shrink + tl.sum(weights_there * positions_there, 2, keep_dims=True)
+        total = total * shrink + weights
+        mean_values = mean_values * shrink + weights * by_values
+        mean_positions = mean_positions * shrink + weights * by_positions
     log_sum = largest + tl.log2(total)
     mean_values /= total
     mean_positions /= total
     mean = factors[3] * mean_values + factors[4] * mean_positions
 
-    a = tl.zeros([ROWS, OWN, D_K_BLOCK], COMPUTE)
-    b = tl.zeros([ROWS, OWN, D_K_BLOCK], COMPUTE)
-    for begin in range(0, length, OTHER):
-        if not ONE_BLOCK:
-            logits, by_values, by_positions = _query_tile(asked, offered, begin, D_K, D_V, POSITIONS, COMPUTE)
-        j = begin + tl.arange(0, OTHER)[None, None, :]
-        keys = _block(qkv, qkv_strides, place, D_K, j, (row < rows) & (j < length))
-        relative = _offsets(table, i - j, length, (i < length) & (j < length))
+    a, b = _zeros(D_K, LANES, COMPUTE), _zeros(D_K, LANES, COMPUTE)
+    for j in range(length):
+        key, value = _load(keys, j, D_K, COMPUTE), _load(values, j, D_V, COMPUTE)
+        relative = _relative(table, i - j, length, served, D_K, D_V, POSITIONS, COMPUTE)
+        logits = _logits(query, key, relative, factors, D_K, POSITIONS)
+        by_values, by_positions = _of_weights(grads, value, relative, D_V, POSITIONS)
         of_weights = factors[3] * by_values + factors[4] * by_positions
         of_logits = tl.exp2(logits - log_sum) * (of_weights - mean)
-        for c in range(D_K):
-            a += _to_channel(of_logits * _channel(keys, c, COMPUTE), channel, c)
-            if POSITIONS:
-                b += _to_channel(of_logits * _channel(relative, c, COMPUTE), channel, c)
-    at_position = row.to(tl.int64) * length + i
-    tl.store(log_sums + at_position, log_sum, mask=served)
-    tl.store(means + at_position, mean, mask=served)
-    of_queries = _block(of_qkv, of_qkv_strides, place, 0, i, served)
-    _store(of_queries, factors[0] * a + factors[1] * b, channel, D_K)
-    own = _all_channels(queries, channel, D_K, COMPUTE)
-    _store_scale(of_scales, 0, own * a, row, rows)
+        a = _added(a, of_logits, key, D_K)
+        if POSITIONS:
+            b = _added(b, of_logits, relative[0], D_K)
+    lane, a_term = row * length + i, tl.cast(rows, tl.int64) * length
+    tl.store(log_sums + lane, log_sum, mask=served)
+    tl.store(means + lane, mean, mask=served)
+    of_queries = _block(of_qkv, of_qkv_strides, place, 0, served)
+    _store(of_queries, i, _added(_scaled(a, factors[0], D_K), factors[1], b, D_K), D_K)
+    tl.store(of_scales + lane, _product(query, a, D_K), mask=served)
     if POSITIONS:
-        _store_scale(of_scales, 1, own * b, row, rows)
-        _store_scale(of_scales, 3, mean_values, row, rows)
-        _store_scale(of_scales, 4, mean_positions, row, rows)
+        tl.store(of_scales + a_term + lane, _product(query, b, D_K), mask=served)
+        tl.store(of_scales + 3 * a_term + lane, mean_values, mask=served)
+        tl.store(of_scales + 4 * a_term + lane, mean_positions, mask=served)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward_keys(
     qkv,
     table,
@@ -202,55 +175,42 @@ def backward_keys(
     length,
     D_K: tl.constexpr,
     D_V: tl.constexpr,
-    D_K_BLOCK: tl.constexpr,
-    D_V_BLOCK: tl.constexpr,
-    ROWS: tl.constexpr,
-    OWN: tl.constexpr,
-    OTHER: tl.constexpr,
+    LANES: tl.constexpr,
     POSITIONS: tl.constexpr,
     JOINED: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """Gradients of the program's keys and values, and its part of Σ k·D."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None, None]
-    j = tl.program_id(1) * OWN + tl.arange(0, OWN)[None, :, None]
-    key_channel = tl.arange(0, D_K_BLOCK)[None, None, :]
-    value_channel = tl.arange(0, D_V_BLOCK)[None, None, :]
-    served = (row < rows) & (j < length)
+    """Gradients of the lanes' keys and values, and k·D."""
+    row, j, served = _lanes(rows, length, LANES)
     place = _place(row, lines, heads)
-    keys = _block(qkv, qkv_strides, place, D_K, j, served)
-    values = _block(qkv, qkv_strides, place, 2 * D_K, j, served)
-    factors = _factors(scales, row, rows, heads, POSITIONS, COMPUTE)
-    zero = tl.zeros([ROWS, OWN, OTHER], COMPUTE)
-    c_sum = tl.zeros([ROWS, OWN, D_K_BLOCK], COMPUTE)
-    d_sum = tl.zeros([ROWS, OWN, D_K_BLOCK], COMPUTE)
-    value_sum = tl.zeros([ROWS, OWN, D_V_BLOCK], COMPUTE)
-    for begin in range(0, length, OTHER):
-        i = begin + tl.arange(0, OTHER)[None, None, :]
-        inside = (row < rows) & (i < length)
-        queries = _block(qkv, qkv_strides, place, 0, i, inside)
-        grads = _parts(grad, grad_strides, place, i, inside, POSITIONS, JOINED)
-        pairs = (i < length) & (j < length)
-        relative = (_offsets(table, i - j, length, pairs), _offsets(table, j - i, length, pairs))
-        logits = _logits(queries, keys, relative, factors, zero, D_K, POSITIONS, COMPUTE)
-        by_values, by_positions = _of_weights(grads, values, relative, zero, D_K, D_V, POSITIONS, COMPUTE)
+    factors = _factors(scales, row, served, heads, POSITIONS, COMPUTE)
+    queries = _block(qkv, qkv_strides, place, 0, served)
+    key = _load(_block(qkv, qkv_strides, place, D_K, served), j, D_K, COMPUTE)
+    value = _load(_block(qkv, qkv_strides, place, 2 * D_K, served), j, D_V, COMPUTE)
+    c, d = _zeros(D_K, LANES, COMPUTE), _zeros(D_K, LANES, COMPUTE)
+    of_value = _zeros(D_V, LANES, COMPUTE)
+    for i in range(length):
+        query = _load(queries, i, D_K, COMPUTE)
+        grads = _load_parts(grad, grad_strides, place, i, served, D_V, POSITIONS, JOINED, COMPUTE)
+        relative = _relative(table, i - j, length, served, D_K, D_V, POSITIONS, COMPUTE)
+        logits = _logits(query, key, relative, factors, D_K, POSITIONS)
+        by_values, by_positions = _of_weights(grads, value, relative, D_V, POSITIONS)
         of_weights = factors[3] * by_values + factors[4] * by_positions
-        weights, of_logits = _again(logits, of_weights, log_sums, means, row, i, length, inside, inside, COMPUTE)
-        for c in range(D_K):
-            c_sum += _to_channel(of_logits * _channel(queries, c, COMPUTE), key_channel, c)
-            if POSITIONS:
-                d_sum += _to_channel(of_logits * _channel(relative[1], D_K + c, COMPUTE), key_channel, c)
-        for c in range(D_V):
-            value_sum += _to_channel(weights * _channel(grads[0], c, COMPUTE), value_channel, c)
-    of_keys = _block(of_qkv, of_qkv_strides, place, D_K, j, served)
-    of_values = _block(of_qkv, of_qkv_strides, place, 2 * D_K, j, served)
-    _store(of_keys, factors[0] * c_sum + factors[2] * d_sum, key_channel, D_K)
-    _store(of_values, factors[3] * value_sum, value_channel, D_V)
+        weights, of_logits = _again(logits, of_weights, log_sums, means, row * length + i, served)
+        c = _added(c, of_logits, query, D_K)
+        if POSITIONS:
+            d = _added(d, of_logits, relative[1], D_K)
+        of_value = _added(of_value, weights, grads[0], D_V)
+    of_keys = _block(of_qkv, of_qkv_strides, place, D_K, served)
+    of_values = _block(of_qkv, of_qkv_strides, place, 2 * D_K, served)
+    _store(of_keys, j, _added(_scaled(c, factors[0], D_K), factors[2], d, D_K), D_K)
+    _store(of_values, j, _scaled(of_value, factors[3], D_V), D_V)
     if POSITIONS:
-        _store_scale(of_scales, 2, _all_channels(keys, key_channel, D_K, COMPUTE) * d_sum, row, rows)
+        at = of_scales + 2 * tl.cast(rows, tl.int64) * length + row * length + j
+        tl.store(at, _product(key, d, D_K), mask=served)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=[*SIZES, "rows_a_chunk", "queries_a_chunk"])
 def backward_table(
     qkv,
     table,
@@ -266,206 +226,231 @@ def backward_table(
     heads,
     length,
     rows_a_chunk,
+    queries_a_chunk,
     D_K: tl.constexpr,
     D_V: tl.constexpr,
-    D_K_BLOCK: tl.constexpr,
-    D_V_BLOCK: tl.constexpr,
-    ROWS: tl.constexpr,
-    OWN: tl.constexpr,
-    OTHER: tl.constexpr,
+    LANES: tl.constexpr,
     JOINED: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """A chunk's part of the gradient of the table at the program's offsets: `of_table` (chunks, table rows, offsets).
+    """A part of the gradient of the table: `of_table` (chunks of rows × chunks of queries, table rows, offsets).
 
-    OWN are offsets o and OTHER queries i, so that the key is j = i - o: then an entry of the table is one number to all
-    queries and rows, and its gradient is a plain sum over them.
+    A lane is an offset o = i - j, whose entries of the table are in its registers while it goes through the rows and
+    queries i of the program's chunk: their gradient is a plain sum.
     """
-    first_row = tl.program_id(0) * rows_a_chunk
-    end_row = tl.minimum(first_row + rows_a_chunk, rows)
-    first_column = tl.program_id(1) * OWN
-    column = first_column + tl.arange(0, OWN)[None, :, None]
-    offset = column - (length - 1)
-    there = column < 2 * length - 1
-    relative = (_offsets(table, offset, length, there), _offsets(table, -offset, length, there))
-    key_channel, value_channel = tl.arange(0, D_K_BLOCK)[None, None, :], tl.arange(0, D_V_BLOCK)[None, None, :]
-    zero = tl.zeros([ROWS, OWN, OTHER], COMPUTE)
-    of_queries = tl.zeros([1, OWN, D_K_BLOCK], COMPUTE)
-    of_keys = tl.zeros([1, OWN, D_K_BLOCK], COMPUTE)
-    of_values = tl.zeros([1, OWN, D_V_BLOCK], COMPUTE)
-    # Only these queries have keys at any of the offsets.
-    first_query = tl.maximum(first_column - (length - 1), 0)
-    end_query = tl.minimum(first_column + OWN, length)
-    for first in range(first_row, end_row, ROWS):
-        row = first + tl.arange(0, ROWS)[:, None, None]
-        place = _place(row, lines, heads)
-        factors = _factors(scales, row, end_row, heads, True, COMPUTE)
-        for begin in range(first_query, end_query, OTHER):
-            i = begin + tl.arange(0, OTHER)[None, None, :]
-            j = i - offset
-            asked = (row < end_row) & (i < length)
-            inside = asked & (j >= 0) & (j < length)
-            queries = _block(qkv, qkv_strides, place, 0, i, asked)
-            keys = _block(qkv, qkv_strides, place, D_K, j, inside)
-            values = _block(qkv, qkv_strides, place, 2 * D_K, j, inside)
-            grads = _parts(grad, grad_strides, place, i, asked, True, JOINED)
-            logits = _logits(queries, keys, relative, factors, zero, D_K, True, COMPUTE)
-            by_values, by_positions = _of_weights(grads, values, relative, zero, D_K, D_V, True, COMPUTE)
-            of_weights = factors[3] * by_values + factors[4] * by_positions
-            weights, of_logits = _again(logits, of_weights, log_sums, means, row, i, length, asked, inside, COMPUTE)
-            for c in range(D_K):
-                of_queries += _over_rows(of_logits * (factors[1] * _channel(queries, c, COMPUTE)), key_channel, c)
-                of_keys += _over_rows(of_logits * (factors[2] * _channel(keys, c, COMPUTE)), key_channel, c)
-            for c in range(D_V):
-                of_values += _over_rows(weights * (factors[4] * _channel(grads[1], c, COMPUTE)), value_channel, c)
     columns = 2 * length - 1
-    at = of_table + tl.program_id(0).to(tl.int64) * (2 * D_K + D_V) * columns
-    tl.store(at + key_channel * columns + column, of_queries, mask=there & (key_channel < D_K))
+    column = tl.program_id(2) * LANES + tl.arange(0, LANES)
+    offset = column - (length - 1)
+    there = column < columns
+    relative = _relative(table, offset, length, there, D_K, D_V, True, COMPUTE)
+    of_queries, of_keys = _zeros(D_K, LANES, COMPUTE), _zeros(D_K, LANES, COMPUTE)
+    of_values = _zeros(D_V, LANES, COMPUTE)
+    first_row = tl.program_id(0) * rows_a_chunk
+    first_query = tl.program_id(1) * queries_a_chunk
+    # Only these queries of the chunk have keys at any of the program's offsets.
+    least = tl.program_id(2) * LANES - (length - 1)
+    begin = tl.maximum(first_query, least)
+    end = tl.minimum(tl.minimum(first_query + queries_a_chunk, length), least + LANES + length - 1)
+    for row in range(first_row, tl.minimum(first_row + rows_a_chunk, rows)):
+        place = _place(tl.cast(row, tl.int64), lines, heads)
+        factors = _factors(scales, row, True, heads, True, COMPUTE)
+        for query_position in range(begin, end):
+            # The same to all lanes, but each has it, like what is loaded there, in a register of its own.
+            i = query_position + tl.zeros_like(offset)
+            j = i - offset
+            inside = there & (j >= 0) & (j < length)
+            query = _load(_block(qkv, qkv_strides, place, 0, there), i, D_K, COMPUTE)
+            key = _load(_block(qkv, qkv_strides, place, D_K, inside), j, D_K, COMPUTE)
+            value = _load(_block(qkv, qkv_strides, place, 2 * D_K, inside), j, D_V, COMPUTE)
+            grads = _load_parts(grad, grad_strides, place, i, there, D_V, True, JOINED, COMPUTE)
+            logits = _logits(query, key, relative, factors, D_K, True)
+            by_values, by_positions = _of_weights(grads, value, relative, D_V, True)
+            of_weights = factors[3] * by_values + factors[4] * by_positions
+            lane = tl.cast(row, tl.int64) * length + i
+            weights, of_logits = _again(logits, of_weights, log_sums, means, lane, there)
+            weights, of_logits = tl.where(inside, weights, 0.0), tl.where(inside, of_logits, 0.0)
+            of_queries = _added(of_queries, of_logits * factors[1], query, D_K)
+            of_keys = _added(of_keys, of_logits * factors[2], key, D_K)
+            of_values = _added(of_values, weights * factors[4], grads[1], D_V)
+    part = tl.program_id(0).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
+    at = of_table + part * (2 * D_K + D_V) * columns
+    _store((at, columns, 1, there), column, of_queries, D_K)
     # Rows of keys are indexed by j - i.
-    mirrored = columns - 1 - column
-    tl.store(at + (D_K + key_channel) * columns + mirrored, of_keys, mask=there & (key_channel < D_K))
-    tl.store(at + (2 * D_K + value_channel) * columns + column, of_values, mask=there & (value_channel < D_V))
+    _store((at + D_K * columns, columns, 1, there), columns - 1 - column, of_keys, D_K)
+    _store((at + 2 * D_K * columns, columns, 1, there), column, of_values, D_V)
+
+
+@triton.jit
+def _lanes(rows, length, LANES: tl.constexpr):
+    """Row and position of each lane, and whether there is such a row; rows in 64 bits, for they index tensors."""
+    lane = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
+    row = lane // length
+    return row, (lane % length).to(tl.int32), row < rows
 
 
 @triton.jit
 def _place(row, lines, heads):
-    """Case, line and head of each row, in 64 bits: a tensor may span more than 2³¹ entries."""
+    """Case, line and head of each row."""
     sequence = row // heads
-    return (sequence // lines).to(tl.int64), (sequence % lines).to(tl.int64), (row % heads).to(tl.int64)
+    return sequence // lines, sequence % lines, row % heads
 
 
 @triton.jit
-def _block(x, strides, place, first, position, inside):
-    """The entries of `x` at these rows and positions, from channel `first` on, as a block."""
+def _block(x, strides, place, first, inside):
+    """The entries of `x` at these rows, from channel `first` on, as a block."""
     start = x + tl.cast(first, tl.int64) * strides[3]
     start += place[0] * strides[0] + place[1] * strides[1] + place[2] * strides[2]
-    return start + position.to(tl.int64) * strides[4], strides[3], inside
+    return start, strides[3], strides[4], inside
 
 
 @triton.jit
-def _parts(x, strides, place, position, inside, POSITIONS: tl.constexpr, JOINED: tl.constexpr):
+def _parts(x, strides, place, inside, POSITIONS: tl.constexpr, JOINED: tl.constexpr):
     """The blocks of Σ a·v and Σ a·r^v of a result or its gradient; where it has one part only, that part twice."""
     of_part = (strides[0], strides[1], strides[3], strides[4], strides[5])
-    first = _block(x, of_part, place, 0, position, inside)
+    first = _block(x, of_part, place, 0, inside)
     second = first
     if POSITIONS and not JOINED:
-        second = _block(x + strides[2], of_part, place, 0, position, inside)
+        second = _block(x + strides[2], of_part, place, 0, inside)
     return first, second
 
 
 @triton.jit
-def _offsets(table, offset, length, inside):
-    """The table at these offsets, as a block whose channels are the table's rows."""
-    return table + (length - 1 + offset), 2 * length - 1, inside
+def _load(block, position, CHANNELS: tl.constexpr, COMPUTE: tl.constexpr):
+    """The channels of a block at a position."""
+    pointers = block[0] + tl.cast(position, tl.int64) * block[2]
+    found = ()
+    for c in tl.static_range(CHANNELS):
+        at = pointers + tl.cast(c, tl.int64) * block[1]
+        found += (tl.load(at, mask=block[3], other=0.0).to(COMPUTE),)
+    return found
 
 
 @triton.jit
-def _channel(block, c, COMPUTE: tl.constexpr):
-    """Channel c of a block."""
-    return tl.load(block[0] + tl.cast(c, tl.int64) * block[1], mask=block[2], other=0.0).to(COMPUTE)
+def _store(block, position, x, CHANNELS: tl.constexpr):
+    """Write the channels of `x` to a block at a position."""
+    pointers = block[0] + tl.cast(position, tl.int64) * block[2]
+    for c in tl.static_range(CHANNELS):
+        tl.store(pointers + tl.cast(c, tl.int64) * block[1], x[c], mask=block[3])
 
 
 @triton.jit
-def _factors(scales, row, rows, heads, POSITIONS: tl.constexpr, COMPUTE: tl.constexpr):
+def _load_parts(
+    x,
+    strides,
+    place,
+    position,
+    inside,
+    D_V: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    JOINED: tl.constexpr,
+    COMPUTE: tl.constexpr,
+):
+    """Both parts of a gradient at a position, loaded once where they are one."""
+    blocks = _parts(x, strides, place, inside, POSITIONS, JOINED)
+    first = _load(blocks[0], position, D_V, COMPUTE)
+    second = first
+    if POSITIONS and not JOINED:
+        second = _load(blocks[1], position, D_V, COMPUTE)
+    return first, second
+
+
+@triton.jit
+def _relative(
+    table,
+    offset,
+    length,
+    inside,
+    D_K: tl.constexpr,
+    D_V: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    COMPUTE: tl.constexpr,
+):
+    """r^q and r^v at the offsets i - j, and between them r^k at j - i."""
+    columns = 2 * length - 1
+    of_query, of_key, of_value = (), (), ()
+    if POSITIONS:
+        of_query = _load((table, columns, 1, inside), length - 1 + offset, D_K, COMPUTE)
+        of_key = _load((table + D_K * columns, columns, 1, inside), length - 1 - offset, D_K, COMPUTE)
+        of_value = _load((table + 2 * D_K * columns, columns, 1, inside), length - 1 + offset, D_V, COMPUTE)
+    return of_query, of_key, of_value
+
+
+@triton.jit
+def _factors(scales, row, inside, heads, POSITIONS: tl.constexpr, COMPUTE: tl.constexpr):
     """The five scales of each row's head; without positions values are taken as they are, and nothing else is used."""
     at = scales + row % heads
-    first = tl.load(at, mask=row < rows, other=0.0).to(COMPUTE)
-    one = tl.full(first.shape, 1.0, COMPUTE)
-    second, third, fourth, fifth = one, one, one, one
+    first = tl.load(at, mask=inside, other=0.0).to(COMPUTE)
+    second, third, fourth, fifth = 1.0, 1.0, 1.0, 1.0
     if POSITIONS:
-        second = tl.load(at + heads, mask=row < rows, other=0.0).to(COMPUTE)
-        third = tl.load(at + 2 * heads, mask=row < rows, other=0.0).to(COMPUTE)
-        fourth = tl.load(at + 3 * heads, mask=row < rows, other=0.0).to(COMPUTE)
-        fifth = tl.load(at + 4 * heads, mask=row < rows, other=0.0).to(COMPUTE)
+        second = tl.load(at + heads, mask=inside, other=0.0).to(COMPUTE)
+        third = tl.load(at + 2 * heads, mask=inside, other=0.0).to(COMPUTE)
+        fourth = tl.load(at + 3 * heads, mask=inside, other=0.0).to(COMPUTE)
+        fifth = tl.load(at + 4 * heads, mask=inside, other=0.0).to(COMPUTE)
     return first, second, third, fourth, fifth
 
 
 @triton.jit
-def _logits(queries, keys, relative, factors, zero, D_K: tl.constexpr, POSITIONS: tl.constexpr, COMPUTE: tl.constexpr):
-    """Logits in base 2 of a tile; `zero` has its shape."""
-    logits = zero
-    for c in range(D_K):
-        query, key = _channel(queries, c, COMPUTE), _channel(keys, c, COMPUTE)
-        logits += (query * (factors[0] * LOG2E)) * key
-        if POSITIONS:
-            logits += (query * (factors[1] * LOG2E)) * _channel(relative[0], c, COMPUTE)
-            logits += (key * (factors[2] * LOG2E)) * _channel(relative[1], D_K + c, COMPUTE)
+def _logits(query, key, relative, factors, D_K: tl.constexpr, POSITIONS: tl.constexpr):
+    """Logits in base 2, in every kernel with the same roundings: those of large logits would show in the weights.
+
+    That is why it is left to no compiler which products and sums it takes together.
+    """
+    of_keys = _product(query, key, D_K)
+    logits = tl.fma(factors[0] * LOG2E, of_keys, tl.zeros_like(of_keys))
+    if POSITIONS:
+        logits = tl.fma(factors[1] * LOG2E, _product(query, relative[0], D_K), logits)
+        logits = tl.fma(factors[2] * LOG2E, _product(key, relative[1], D_K), logits)
     return logits
 
 
 @triton.jit
-def _of_weights(
-    grads, values, relative, zero, D_K: tl.constexpr, D_V: tl.constexpr, POSITIONS: tl.constexpr, COMPUTE: tl.constexpr
-):
-    """Both parts of the gradients ā of the weights of a tile, by values and by positions, without their scales.
-
-    `grads` are blocks of the gradients of both value sums.
-    """
-    by_values, by_positions = zero, zero
-    for c in range(D_V):
-        by_values += _channel(grads[0], c, COMPUTE) * _channel(values, c, COMPUTE)
-        if POSITIONS:
-            by_positions += _channel(grads[1], c, COMPUTE) * _channel(relative[0], 2 * D_K + c, COMPUTE)
+def _of_weights(grads, value, relative, D_V: tl.constexpr, POSITIONS: tl.constexpr):
+    """Both parts of the gradients ā of the weights, by values and by positions, without their scales."""
+    by_values = _product(grads[0], value, D_V)
+    by_positions = tl.zeros_like(by_values)
+    if POSITIONS:
+        by_positions = _product(grads[1], relative[2], D_V)
     return by_values, by_positions
 
 
 @triton.jit
-def _query_tile(
-    asked, offered, begin, D_K: tl.constexpr, D_V: tl.constexpr, POSITIONS: tl.constexpr, COMPUTE: tl.constexpr
-):
-    """Logits and the parts of ā of a program's queries with the keys from `begin` on; past the last logits are -∞."""
-    row, place, i, queries, grads, factors, zero = asked
-    qkv, table, qkv_strides, rows, length = offered
-    j = begin + tl.arange(0, zero.shape[2])[None, None, :]
-    inside = (row < rows) & (j < length)
-    keys = _block(qkv, qkv_strides, place, D_K, j, inside)
-    values = _block(qkv, qkv_strides, place, 2 * D_K, j, inside)
-    pairs = (i < length) & (j < length)
-    relative = (_offsets(table, i - j, length, pairs), _offsets(table, j - i, length, pairs))
-    logits = _logits(queries, keys, relative, factors, zero, D_K, POSITIONS, COMPUTE)
-    by_values, by_positions = _of_weights(grads, values, relative, zero, D_K, D_V, POSITIONS, COMPUTE)
-    return tl.where(j < length, logits, float("-inf")), by_values, by_positions
+def _again(logits, of_weights, log_sums, means, lane, inside):
+    """Weights a and gradients g of logits from what `backward_queries` kept of the lane's query."""
+    weights = tl.exp2(logits - tl.load(log_sums + lane, mask=inside, other=0.0))
+    return weights, weights * (of_weights - tl.load(means + lane, mask=inside, other=0.0))
 
 
 @triton.jit
-def _again(logits, of_weights, log_sums, means, row, i, length, asked, inside, COMPUTE: tl.constexpr):
-    """Weights a and gradients g of logits from what `backward_queries` kept; zero outside of `inside`."""
-    at = row.to(tl.int64) * length + i
-    log_sum = tl.load(log_sums + at, mask=asked, other=0.0)
-    mean = tl.load(means + at, mask=asked, other=0.0)
-    weights = tl.exp2(tl.where(inside, logits - log_sum, float("-inf")))
-    return weights, tl.where(inside, weights * (of_weights - mean), 0.0)
+def _zeros(CHANNELS: tl.constexpr, LANES: tl.constexpr, COMPUTE: tl.constexpr):
+    """Zero for each channel."""
+    found = ()
+    for _ in tl.static_range(CHANNELS):
+        found += (tl.zeros([LANES], COMPUTE),)
+    return found
 
 
 @triton.jit
-def _to_channel(products, channel, c):
-    """Sums over the last axis, at channel c of an axis of channels that are zero elsewhere."""
-    return tl.where(channel == c, tl.sum(products, 2, keep_dims=True), 0.0)
+def _product(x, y, CHANNELS: tl.constexpr):
+    """Σ x·y over channels."""
+    total = x[0] * y[0]
+    for c in tl.static_range(1, CHANNELS):
+        total = tl.fma(x[c], y[c], total)
+    return total
 
 
 @triton.jit
-def _over_rows(products, channel, c):
-    """The same, summed over rows too."""
-    return tl.where(channel == c, tl.sum(tl.sum(products, 2, keep_dims=True), 0, keep_dims=True), 0.0)
+def _scaled(x, factor, CHANNELS: tl.constexpr):
+    """factor · x for each channel."""
+    found = ()
+    for c in tl.static_range(CHANNELS):
+        found += (factor * x[c],)
+    return found
 
 
 @triton.jit
-def _all_channels(block, channel, channels, COMPUTE: tl.constexpr):
-    """A block with its channels as last axis."""
-    pointers = block[0] + channel.to(tl.int64) * block[1]
-    return tl.load(pointers, mask=block[2] & (channel < channels), other=0.0).to(COMPUTE)
-
-
-@triton.jit
-def _store_scale(of_scales, term, products, row, rows):
-    """Write the program's sums of `products` of each row to `of_scales` (terms, rows, programs a row)."""
-    sums = tl.sum(tl.sum(products, 2, keep_dims=True), 1, keep_dims=True)
-    at = (term * rows + row).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
-    tl.store(of_scales + at, sums, mask=row < rows)
-
-
-@triton.jit
-def _store(block, x, channel, channels):
-    """Write x (ROWS, OWN, channels in a power of two) to a block."""
-    pointers = block[0] + channel.to(tl.int64) * block[1]
-    tl.store(pointers, x, mask=block[2] & (channel < channels))
+def _added(x, factor, y, CHANNELS: tl.constexpr):
+    """x + factor · y for each channel."""
+    found = ()
+    for c in tl.static_range(CHANNELS):
+        found += (x[c] + factor * y[c],)
+    return found

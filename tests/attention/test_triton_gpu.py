@@ -30,14 +30,15 @@ def specialised(value, path):
     if isinstance(value, tuple):
         parts = [specialised(part, (*path, i)) for i, part in enumerate(value)]
         return tuple(kind for kind, _ in parts), {at: one for _, ones in parts for at, one in ones.items()}
-    return ("constexpr", {path: 1}) if value == 1 else ("i32", {})
+    # Of plain numbers that no kernel specialises there are none among the launches' arguments.
+    return ("constexpr", {path: 1}) if value == 1 and len(path) > 1 else ("i32", {})
 
 class Compiled:
     def __init__(self, kernel):
         self.kernel, self.done = kernel, False
     def __getitem__(self, grid):
         return self.compile
-    def compile(self, *args, num_warps, **constants):
+    def compile(self, *args, num_warps, num_stages, **constants):
         names = self.kernel.arg_names
         signature, constexprs = {}, {(names.index(name),): value for name, value in constants.items()}
         for i, name in enumerate(names):
@@ -45,8 +46,10 @@ class Compiled:
             constexprs |= ones
         assert set(names[len(args):]) == set(constants)
         source = ASTSource(self.kernel, signature, constexprs=constexprs)
-        compiled = triton.compile(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": num_warps})
-        assert compiled.metadata.shared <= 48 * 1024
+        options = {"num_warps": num_warps, "num_stages": num_stages}
+        compiled = triton.compile(source, target=GPUTarget("cuda", 80, 32), options=options)
+        # Else threads exchange in a loop what each should have for itself.
+        assert compiled.metadata.shared == 0
         self.done = True
 
 def check(shape, dtype, positions, joined):
@@ -76,20 +79,6 @@ def test_gpu_compiler_takes_every_launch() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     ran = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-
-
-@pytest.mark.parametrize("rows", [1, 3, 100_000])
-@pytest.mark.parametrize("length", [1, 2, 5, 16, 63, 64, 1000])
-@pytest.mark.parametrize("channels", [1, 3, 24, 192])
-@pytest.mark.parametrize("compute", [torch.float32, torch.float64])
-def test_tiles_are_powers_of_two_and_bounded(rows: int, length: int, channels: int, compute: torch.dtype) -> None:
-    tile = triton_gpu._tile(rows, length, length, channels, compute)
-    assert all(side & (side - 1) == 0 for side in tile)
-    entries = triton_gpu.TILE * 4 // compute.itemsize
-    assert tile.rows == 1 or tile.rows * tile.own * max(tile.other, channels) <= entries
-    assert tile.rows < 2 * rows
-    if rows == 100_000:
-        assert 4 * tile.rows * tile.own * max(tile.other, channels) > entries  # not smaller than need be
 
 
 def test_other_devices_and_dtypes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
