@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medt_pipeline.network import triton_norm
 from medt_pipeline.network.fused_norm import FusedInstanceNorm, can_fuse
 
 Norm = Literal["instance", "group", "layer", "batch"]
@@ -54,6 +55,9 @@ class Normalisation(nn.Module):
                 slope = NEGATIVE_SLOPE if self.activate else 1.0
                 return FusedInstanceNorm.apply(x, self.weight, self.bias, patches, EPS, slope)
             return _InstanceNorm.apply(x, self.weight, self.bias, patches, self.activate)
+        if self.kind == "instance" and not torch.compiler.is_compiling() and triton_norm.can_fuse(x, self.weight):
+            slope = NEGATIVE_SLOPE if self.activate else 1.0
+            return triton_norm.TritonInstanceNorm.apply(x, self.weight, self.bias, patches, EPS, slope)
         image = _joined(x, patches)
         if self.kind == "group":
             image = F.group_norm(image, GROUPS, self.weight, self.bias, EPS)
