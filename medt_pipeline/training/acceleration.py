@@ -1,10 +1,11 @@
-"""Precision, memory order and compilation by device: one decision, with its reasons, and how it is put into force."""
+"""Precision, compilation and launches by device: one decision, with its reasons, and how it is put into force."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -42,15 +43,15 @@ class Acceleration:
     Attributes:
         precision: of convolutions and products; weights, normalisation and sums stay in float32.
         tf32: whether products that stay in float32 may round their factors to TF32.
-        channels_last: whether weights are stored with channels last, from which convolutions take their order.
         compiled: whether torch.compile is tried.
+        graphed: whether forward and backward are recorded once as CUDA graphs, and each step plays them.
         reasons: of each of them.
     """
 
     precision: Precision
     tf32: bool
-    channels_last: bool
     compiled: bool
+    graphed: bool
     reasons: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,19 +64,17 @@ def choose_acceleration(facts: DeviceFacts) -> Acceleration:
     if facts.kind != "cuda":
         return _without_cuda(facts)
     precision: Precision = "bfloat16" if facts.bfloat16 else "float16"
-    tensor_cores = facts.capability is None or facts.capability >= (7, 0)
     tf32 = facts.capability is not None and facts.capability >= (8, 0)
     compiled, why = _compiled(facts)
+    graphed, why_graphed = _graphed(facts, compiled)
     reasons = {
         "precision": "bfloat16 has the range of float32, so that no loss is scaled and no step lost"
         if facts.bfloat16
         else "the device has no bfloat16; losses are scaled so that float16 does not underflow",
         "tf32": f"the device {'has' if tf32 else 'has no'} TF32; its 10 bits exceed those of the precision",
-        "channels_last": "tensor cores take half-precision convolutions with channels last"
-        if tensor_cores
-        else "the device has no tensor cores, which alone gain by it",
     }
-    return Acceleration(precision, tf32, tensor_cores, compiled, {**reasons, "compiled": why})
+    reasons |= {"compiled": why, "graphed": why_graphed}
+    return Acceleration(precision, tf32, compiled, graphed, reasons)
 
 
 def _without_cuda(facts: DeviceFacts) -> Acceleration:
@@ -84,22 +83,36 @@ def _without_cuda(facts: DeviceFacts) -> Acceleration:
     if facts.kind == "cpu":
         # Measured: with AMX a step takes half the time, with the bfloat16 products of AVX-512 more than in float32.
         reason = "its AMX tiles multiply bfloat16" if faster else "without AMX tiles, bfloat16 is slower than float32"
-    order = "networks that gain by channels last on it arrange their maps themselves"
     plain = "the fused CPU kernels lie outside torch.compile, and nnU-Net finds that it fails on 2D networks"
     if facts.kind == "mps":
         plain = "torch.compile does not work on MPS"
-    reasons = {"precision": reason, "tf32": "TF32 is of NVIDIA's devices", "channels_last": order, "compiled": plain}
+    reasons = {
+        "precision": reason,
+        "tf32": "TF32 is of NVIDIA's devices",
+        "compiled": plain,
+        "graphed": "CUDA graphs are of NVIDIA's devices",
+    }
     return Acceleration("bfloat16" if faster else "float32", False, False, False, reasons)
 
 
 def _compiled(facts: DeviceFacts) -> tuple[bool, str]:
-    if facts.compile_wanted is False:
-        return False, "nnUNet_compile says no"
+    if not facts.compile_wanted:
+        # Measured: compiling takes about a minute a fold, and the step that it makes hardly less time than a graph.
+        wish = "is not set" if facts.compile_wanted is None else "says no"
+        return False, f"nnUNet_compile {wish}; it takes a minute that most trainings do not win back"
     if facts.windows:
         return False, "torch.compile needs Triton, which is not made for Windows"
     if not facts.triton:
         return False, "torch.compile needs Triton, which is not installed"
-    return True, "nnU-Net's default on CUDA; given up with a warning where the first step fails"
+    return True, "nnUNet_compile says yes; given up with a warning where the first step fails"
+
+
+def _graphed(facts: DeviceFacts, compiled: bool) -> tuple[bool, str]:
+    if compiled:
+        return False, "what is compiled is launched as it is"
+    if facts.capability is None:
+        return False, "it is tried on NVIDIA's devices only"
+    return True, "a small network's kernels take less time than their launches; given up with a warning where it fails"
 
 
 def device_facts(device: torch.device) -> DeviceFacts:
@@ -144,21 +157,49 @@ def mixed_precision(acceleration: Acceleration, device: torch.device) -> context
 def compiled_or_plain(compiled: nn.Module, plain: nn.Module, example: torch.Tensor) -> nn.Module:
     """The `compiled` form of `plain` if a step on `example` succeeds with it, else `plain`, with a line of warning.
 
-    What the compiler raises is of many kinds, so all but what `plain` raises too counts as its failure. Running
-    statistics are as they were afterwards, and there are no gradients.
+    Running statistics are as they were afterwards, and there are no gradients.
     """
-    buffers = {name: value.clone() for name, value in plain.named_buffers()}
-    device = example.device.type
-    try:
+
+    def step() -> None:
+        device = example.device.type
         with torch.autocast(device, enabled=device == "cuda"):
             result = compiled(example)
         sum(one.float().sum() for one in (result if isinstance(result, (list, tuple)) else [result])).backward()
+
+    return compiled if _succeeds(step, plain, "torch.compile") else plain
+
+
+def record_graphs(network: nn.Module, example: torch.Tensor) -> bool:
+    """Record forward and backward of `network` as CUDA graphs, which its calls in training mode then play.
+
+    Such calls take inputs of the shape of `example`, and give outputs and gradients that the next call overwrites.
+    Which parameters are trained must not change any more. In evaluation mode nothing changes. Running statistics are as
+    they were afterwards, and there are no gradients.
+
+    Returns:
+        Whether it succeeded; if not, the network is as it was, and a line of warning was given.
+    """
+
+    def record() -> None:
+        # Weights that autocast has rounded must not be kept from one call to the next.
+        with torch.autocast("cuda", cache_enabled=False):
+            torch.cuda.make_graphed_callables(network, (example,), allow_unused_input=True)
+
+    return _succeeds(record, network, "A CUDA graph")
+
+
+def _succeeds(attempt: Callable[[], None], network: nn.Module, what: str) -> bool:
+    """Whether `attempt`, which runs `network`, does; what is raised is of many kinds, all of which count as failure."""
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    try:
+        attempt()
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        warnings.warn(f"torch.compile does not work here ({reason}); training goes on without it.", stacklevel=2)
-        return plain
+        warnings.warn(f"{what} does not work here ({reason}); training goes on without it.", stacklevel=3)
+        return False
     finally:
-        plain.zero_grad(set_to_none=True)
-        for name, value in plain.named_buffers():
-            value.copy_(buffers[name])
-    return compiled
+        network.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, value in network.named_buffers():
+                value.copy_(buffers[name])
+    return True

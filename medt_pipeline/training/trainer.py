@@ -36,6 +36,7 @@ from medt_pipeline.training.acceleration import (
     compiled_or_plain,
     device_facts,
     mixed_precision,
+    record_graphs,
     set_precision,
 )
 from medt_pipeline.training.augmentation.policy import (
@@ -135,6 +136,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         self.prediction_seconds: list[float] = []
         self._epoch_start: dict[str, Any] = {}
         self._has_stepped = False
+        self._is_graphed = False
 
     def set_length(self, epochs: int | None, budget: float | None) -> None:
         """End after `epochs`, or after `budget` seconds of training, or after what comes first of both."""
@@ -183,8 +185,6 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         if self.device.type == "cpu" and self.acceleration.precision != "float32":
             # Autocast takes a softmax in float32 on CUDA devices, but not on CPUs.
             self.network.register_forward_hook(_in_float32)
-        if self.acceleration.channels_last:
-            self.network.to(memory_format=torch.channels_last)
         if isinstance(self.network, OptimizedModule):
             self._try_compiled()
         if together:
@@ -199,13 +199,28 @@ class nnUNetTrainerMedT(nnUNetTrainer):
 
     def _try_compiled(self) -> None:
         """Compile the network now, or go back to the plain one where that fails."""
+        self.network = compiled_or_plain(self.network, self.plain_network(), self._example())
+        if not isinstance(self.network, OptimizedModule):
+            self.acceleration = dataclasses.replace(self.acceleration, compiled=False, reasons=self._failed("compiled"))
+
+    def _record_graphs(self) -> None:
+        """Record the training step, once, or go on without where that fails."""
+        if self.acceleration.graphed and not self._is_graphed:
+            self.network.train()
+            self._is_graphed = record_graphs(self.network, self._example())
+            if not self._is_graphed:
+                failed = self._failed("graphed")
+                self.acceleration = dataclasses.replace(self.acceleration, graphed=False, reasons=failed)
+
+    def _example(self) -> torch.Tensor:
+        """A batch of zeros as a training step of this process takes it."""
         part = math.ceil(self.batch_size / self.group.size)
         patch_size = self.configuration_manager.patch_size
-        example = torch.zeros(part, self.num_input_channels, *patch_size, device=self.device)
-        self.network = compiled_or_plain(self.network, self.plain_network(), example)
-        if not isinstance(self.network, OptimizedModule):
-            reasons = {**self.acceleration.reasons, "compiled": "it failed on the first step"}
-            self.acceleration = dataclasses.replace(self.acceleration, compiled=False, reasons=reasons)
+        return torch.zeros(part, self.num_input_channels, *patch_size, device=self.device)
+
+    def _failed(self, way: str) -> dict[str, str]:
+        """Reasons of the acceleration, `way` having failed."""
+        return {**self.acceleration.reasons, way: "it failed on the first step"}
 
     def _do_i_compile(self) -> bool:
         return self.acceleration.compiled
@@ -287,6 +302,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         trainable = self.current_epoch >= self.schedule.gates_fixed_epochs
         for gates in gate_parameters(self.plain_network()):
             gates.requires_grad_(trainable)
+        if trainable and not self.is_ddp:
+            self._record_graphs()
         # So that a training that goes on at this epoch is the one that was never interrupted.
         fold = self.fold if isinstance(self.fold, int) else ALL_FOLDS
         seed_generators(self.seed, fold, self.current_epoch, self.local_rank)

@@ -1,43 +1,58 @@
 from __future__ import annotations
 
+import copy
 import warnings
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from medt_pipeline.network.hybrid import HybridMedT
 from medt_pipeline.training.acceleration import (
     DeviceFacts,
     choose_acceleration,
     compiled_or_plain,
     device_facts,
     mixed_precision,
+    record_graphs,
     set_precision,
 )
 
 
 @pytest.mark.parametrize(
-    ("facts", "precision", "tf32", "channels_last", "compiled"),
+    ("facts", "precision", "tf32", "compiled", "graphed"),
     [
         (DeviceFacts("cpu"), "float32", False, False, False),
         (DeviceFacts("cpu", bfloat16=True), "bfloat16", False, False, False),
         (DeviceFacts("mps"), "float32", False, False, False),
-        (DeviceFacts("cuda", (6, 1), False, False), "float16", False, False, False),
-        (DeviceFacts("cuda", (7, 5), False, True), "float16", False, True, True),
-        (DeviceFacts("cuda", (8, 0), True, True), "bfloat16", True, True, True),
-        (DeviceFacts("cuda", (9, 0), True, True, compile_wanted=False), "bfloat16", True, True, False),
-        (DeviceFacts("cuda", (9, 0), True, True, windows=True), "bfloat16", True, True, False),
-        (DeviceFacts("cuda", None, True, True), "bfloat16", False, True, True),
+        (DeviceFacts("cuda", (6, 1), False, False), "float16", False, False, True),
+        (DeviceFacts("cuda", (7, 5), False, True), "float16", False, False, True),
+        (DeviceFacts("cuda", (8, 0), True, True), "bfloat16", True, False, True),
+        (DeviceFacts("cuda", (9, 0), True, True, compile_wanted=True), "bfloat16", True, True, False),
+        (DeviceFacts("cuda", (9, 0), True, True, compile_wanted=False), "bfloat16", True, False, True),
+        (DeviceFacts("cuda", (9, 0), True, True, True, True), "bfloat16", True, False, True),
+        (DeviceFacts("cuda", None, True, True), "bfloat16", False, False, False),
     ],
-    ids=["cpu", "cpu with AMX", "mps", "Pascal", "Turing", "Ampere", "Hopper, not to compile", "Windows", "AMD"],
+    ids=[
+        "cpu",
+        "cpu with AMX",
+        "mps",
+        "Pascal",
+        "Turing",
+        "Ampere",
+        "Hopper, to compile",
+        "Hopper, not to compile",
+        "Windows, to compile",
+        "AMD",
+    ],
 )
 def test_each_device_has_its_way_and_reasons(
-    facts: DeviceFacts, precision: str, tf32: bool, channels_last: bool, compiled: bool
+    facts: DeviceFacts, precision: str, tf32: bool, compiled: bool, graphed: bool
 ) -> None:
     chosen = choose_acceleration(facts)
-    assert (chosen.precision, chosen.tf32, chosen.channels_last) == (precision, tf32, channels_last)
-    assert chosen.compiled is compiled
-    assert set(chosen.reasons) == {"precision", "tf32", "channels_last", "compiled"}
+    assert (chosen.precision, chosen.tf32) == (precision, tf32)
+    assert (chosen.compiled, chosen.graphed) == (compiled, graphed)
+    assert set(chosen.reasons) == {"precision", "tf32", "compiled", "graphed"}
     assert all(chosen.reasons.values())
     assert chosen.to_json()["precision"] == precision
 
@@ -93,3 +108,35 @@ def test_where_compilation_fails_training_goes_on_with_one_line_of_warning() -> 
         assert compiled_or_plain(plain, plain, torch.ones(2, 1, 4, 4)) is plain
     assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
     assert all(one.grad is None for one in plain.parameters())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA graphs work here")
+@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+def test_where_graphs_cannot_be_recorded_the_network_stays_as_it_is() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.warns(UserWarning, match="A CUDA graph does not work here"):
+        assert not record_graphs(network, torch.ones(2, 1, 4, 4))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    network(torch.ones(2, 1, 4, 4)).sum().backward()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_what_is_recorded_gives_the_plain_network_s_results_and_gradients() -> None:
+    torch.manual_seed(0)
+    plain = HybridMedT(3, 2, (32, 48), "S", deep_supervision=True).cuda()
+    recorded = copy.deepcopy(plain)
+    assert record_graphs(recorded, torch.zeros(2, 3, 32, 48, device="cuda"))
+    for _ in range(2):
+        x = torch.randn(2, 3, 32, 48, device="cuda")
+        found = []
+        for network in (plain, recorded):
+            network.zero_grad(set_to_none=True)
+            with torch.autocast("cuda"):
+                logits = network(x)
+            sum(one.float().square().mean() for one in logits).backward()
+            found.append([*logits, *(one.grad for one in network.parameters())])
+        for ours, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert recorded.eval()(torch.randn(1, 3, 64, 64, device="cuda"))[0].shape == (1, 2, 64, 64)
