@@ -14,6 +14,7 @@ them as SVG.
 
 Budgets count the seconds of the training process on its own core (`--clock cpu`, one thread a run), so that runs side
 by side and a busy machine cost no run more than another, or the seconds of the clock on the wall; or training steps.
+`--device cuda` trains on a GPU, `--plan-for gpu` with the patches that are planned for one of 24 GB.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ from PIL import Image
 from medt_pipeline.core.cases import read_cases
 from medt_pipeline.core.files import make_folder, read_json, write_json, write_text
 from medt_pipeline.core.workspace import Workspace
+from medt_pipeline.planning.presets import DeviceKind
 from medt_pipeline.planning.run import SPLITS_FILE
 from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table
 from tests.benchmarks.contest_splits import ALL, splits_for
 
 VARIANTS = Path(__file__).parent / "variants"
 RESULTS = Path(__file__).parent / "results"
+GPU_MEMORY = 24.0
+"""GB of a GPU that is planned for, whichever trains."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Budget:
-    """What each run may take: seconds of `clock` ("cpu" or "wall"), or training steps."""
+    """What each run may take: seconds of `clock` ("cpu" or "wall"), or training steps; on which device, and planned
+    for which kind of device."""
 
     seconds: float | None
     steps: int | None
     clock: str
+    device: str = "cpu"
+    plan_for: DeviceKind = "cpu"
 
     @property
     def words(self) -> str:
         """For the table."""
+        where = "" if self.device == "cpu" else " on a GPU"
+        plan = "" if self.plan_for == "cpu" else ", planned for one"
         if self.seconds is None:
-            return f"{self.steps} steps"
-        return f"{self.seconds / 60:g} minutes of {'one core' if self.clock == 'cpu' else 'the clock, one thread'}"
+            return f"{self.steps} steps{where}{plan}"
+        clock = "one core" if self.clock == "cpu" else "the clock, one thread"
+        return f"{self.seconds / 60:g} minutes of {clock}{where}{plan}"
 
 
 @dataclass(frozen=True)
@@ -116,10 +126,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--plan-for", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each with one thread")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    budget = Budget(options.minutes * 60 if options.minutes else None, options.steps, options.clock)
+    seconds = options.minutes * 60 if options.minutes else None
+    budget = Budget(seconds, options.steps, options.clock, options.device, options.plan_for)
     contest = Contest(options.variants, options.raw, options.work, budget)
     if options.one:
         contest.train(Run(**json.loads(options.one)))
@@ -203,12 +216,12 @@ class Contest:
         target = workspace.preprocessed / self._dataset_name(dataset)
         if (target / "contest.json").exists() and read_json(target / "contest.json") == settings:
             return
-        plan = functools.partial(plan_and_preprocess, dataset, workspace, "cpu", quiet=True)
+        plan = functools.partial(plan_and_preprocess, dataset, workspace, self.budget.plan_for, quiet=True)
         assignments = list(settings.get("set", []))
         if settings.get("stock"):
             plan()
             assignments += stock_assignments(target.name)
-        memory = 64.0 if settings.get("stock") else None
+        memory = 64.0 if settings.get("stock") else GPU_MEMORY if self.budget.plan_for == "gpu" else None
         plan(memory, settings.get("preset", "default"), overrides=parse_overrides(assignments))
         plans = read_json(target / "MedTPlans.json")
         network = plans["configurations"][settings.get("configuration", "2d")]["architecture"]["arch_kwargs"]
@@ -230,7 +243,7 @@ class Contest:
             "dataset": self._dataset_name(run.dataset),
             "budget": self.budget.words,
             "steps": outcome.steps,
-            "machine": f"{platform.machine()}, torch {version('torch').split('+')[0]}",
+            "machine": f"{_device_name(self.budget.device)}, torch {version('torch').split('+')[0]}",
             "train_images": outcome.train_images,
             "curve": outcome.curve,
             "images": image_scores(outcome.scores, outcome.groups),
@@ -256,7 +269,7 @@ class Contest:
         now = time.process_time if self.budget.clock == "cpu" else time.monotonic
         clock = functools.partial(TrainingClock, now=now)
         with mock.patch("medt_pipeline.training.trainer.TrainingClock", clock):
-            device = torch.device("cpu")
+            device = torch.device(self.budget.device)
             result = train_fold(run.dataset, run.fold, workspace, device, configuration, options, "continue")
         manifest = read_json(result.folder / "medt_run.json")
         groups = {case: facts.fold_group for case, facts in read_fingerprint(preprocessed).cases.items()}
@@ -295,6 +308,7 @@ class Contest:
         """Train one run in a process with one thread."""
         command = [sys.executable, "-m", "tests.benchmarks.contest", self.name, "--one", json.dumps(vars(run))]
         command += ["--raw", str(self.raw), "--work", str(self.work), "--clock", self.budget.clock]
+        command += ["--device", self.budget.device, "--plan-for", self.budget.plan_for]
         if self.budget.seconds is not None:
             command += ["--minutes", str(self.budget.seconds / 60)]
         else:
@@ -306,6 +320,7 @@ class Contest:
         if self.raw is None or self.work is None:
             raise SystemExit("--raw and --work are needed")
         name = variant if training == ALL else f"{variant}, {training}"
+        name += "" if self.budget.plan_for == "cpu" else ", planned for a GPU"
         own = self.work.absolute() / re.sub(r"[ /:]", "_", name)
         return Workspace(self.raw.absolute(), own / "preprocessed", own / f"results_{self._slug}_seed{seed}")
 
@@ -325,6 +340,12 @@ class Contest:
     @staticmethod
     def _steps(preprocessed: Path, configuration: str, epochs: int) -> int:
         return epochs * _iterations(preprocessed, configuration)
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    return platform.machine() if device == "cpu" else torch.cuda.get_device_name()
 
 
 def _curve(file: Path) -> list[float]:
