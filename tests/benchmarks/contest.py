@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--raw", type=Path, help="nnUNet_raw with the data sets; without it, only the table is printed")
     parser.add_argument("--work", type=Path, help="folder for plans and trainings")
     parser.add_argument("--datasets", type=int, nargs="+", default=[], metavar="ID")
-    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="run these only")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="run and show these only")
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--training", nargs="+", default=[ALL], metavar="IMAGES")
     parser.add_argument("--page", type=Path, help="HTML page of curves to write")
@@ -148,7 +148,7 @@ def main() -> int:
             for name in names
         ]
         contest.run(runs, options.jobs)
-    results = list(contest.results())
+    results = [one for one in contest.results() if not options.only or one["variant"] in options.only]
     print(table(contest.variants, results))
     if options.page or options.charts:
         found = charts(contest.variants, results)

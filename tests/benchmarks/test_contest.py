@@ -37,6 +37,30 @@ def test_every_file_of_variants_can_be_planned() -> None:
             parse_overrides(settings.get("set", [])).applied_to(load_preset(settings.get("preset", "default")))
 
 
+def test_budgets_tell_their_device_and_plan() -> None:
+    assert contest.Budget(600, None, "cpu").words == "10 minutes of one core"
+    assert contest.Budget(None, 300, "cpu").words == "300 steps"
+    assert contest.Budget(None, 300, "cpu", "cuda").words == "300 steps on a GPU"
+    assert contest.Budget(None, 300, "cpu", "cuda", "gpu").words == "300 steps on a GPU, planned for one"
+
+
+def test_some_variants_alone_can_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contest, "VARIANTS", tmp_path)
+    monkeypatch.setattr(contest, "RESULTS", tmp_path)
+    (tmp_path / "two.json").write_text(json.dumps({"unet": {}, "medt": {}}))
+    images = [{"image": "p1", "group": "p", "dice": 0.6, "iou": 0.5}]
+    run = {"dataset": "D", "fold": 0, "seed": 1, "budget": "2 steps", "steps": 2, "images": images}
+    lines = [json.dumps({**run, "variant": name}) for name in ("unet", "medt")]
+    (tmp_path / "two.jsonl").write_text("\n".join(lines))
+    monkeypatch.setattr("sys.argv", ["contest", "two", "--only", "medt"])
+    assert contest.main() == 0
+    shown = capsys.readouterr().out
+    assert "| medt |" in shown
+    assert "| unet |" not in shown
+
+
 @pytest.mark.slow
 def test_a_run_is_written_down_and_not_run_again(
     converted: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
