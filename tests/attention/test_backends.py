@@ -49,8 +49,9 @@ SHAPES = [
     (1, 1, 2, 2, 3, 130),
     (1, 1, 1, 1, 2, 1024),
 ]
-MOST_INTERPRETED = 100
-"""Rows × length: Triton's interpreter needs minutes for more. L = 66 has several blocks, the last ones ragged."""
+MOST_INTERPRETED, LONGEST_INTERPRETED = 200, 20
+"""Rows × length, and length: Triton's interpreter needs minutes for more. Of these 10 rows of L = 17 have several
+programs, and several chunks of queries and offsets, the last ones ragged."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -59,7 +60,8 @@ def every_case() -> Iterator[Any]:
     for backend, shape, order, dtype in itertools.product(FUSED, SHAPES, ORDERS, TOLERANCE):
         cases, lines, heads, _, _, length = shape
         variant = ORDERS[SHAPES.index(shape) % 2], tuple(TOLERANCE)[SHAPES.index(shape) // 2 % 2]
-        interpreted = cases * lines * heads * length <= MOST_INTERPRETED and (order, dtype) == variant
+        few = cases * lines * heads * length <= MOST_INTERPRETED and length <= LONGEST_INTERPRETED
+        interpreted = few and (order, dtype) == variant
         if backend.id != "triton_interpreted" or interpreted:
             name = f"{backend.id}-{spelled(shape)}-{order}-{str(dtype).removeprefix('torch.')}"
             yield pytest.param(*backend.values, shape, order, dtype, id=name, marks=backend.marks)
@@ -219,7 +221,7 @@ def test_same_bits_with_one_and_two_threads(
 @every_backend
 @pytest.mark.parametrize("joined", [False, True], ids=["apart", "joined"])
 def test_gradients_of_table_are_summed_precisely(backend: str, device: str, joined: bool) -> None:
-    lines = 8 if (backend, device) == ("triton", "cpu") else 256  # the interpreter is slow
+    lines = 2 if (backend, device) == ("triton", "cpu") else 256  # the interpreter is slow
     inputs = drawn_inputs((16, lines, 4, 1, 2, 4), torch.float32, device=device)
     found = results(inputs, joined, backend)
     expected = results(inputs.map(torch.Tensor.double), joined, "reference")
