@@ -35,6 +35,10 @@ class TrainingProgress:
         self.bar.set_postfix_str(self.text(epoch), refresh=False)
         self.bar.update(100 * self.clock.progress() - self.bar.n)
 
+    def tell(self, text: str) -> None:
+        """Show a few words until the next step."""
+        self.bar.set_postfix_str(text)
+
     def text(self, epoch: int) -> str:
         """Epoch, loss, pseudo Dice and time left in one line."""
         epochs = f"/{self.clock.epochs}" if self.clock.budget is None else ""

@@ -206,6 +206,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
     def _record_graphs(self) -> None:
         """Record the training step, once, or go on without where that fails."""
         if self.acceleration.graphed and not self._is_graphed:
+            if self.progress is not None:
+                self.progress.tell("preparing; a machine's first training compiles kernels for a minute")
             self.network.train()
             self._is_graphed = record_graphs(self.network, self._example())
             if not self._is_graphed:

@@ -71,6 +71,16 @@ def test_a_short_budget_has_its_warm_up_too() -> None:
     assert clock.warmup() == pytest.approx(1)
 
 
+def test_words_are_shown_until_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TrainingProgress(TrainingClock(1, 0.0, 2), "fold 0")
+    progress.tell("preparing")
+    progress.after_step(0.5, epoch=0)
+    progress.close()
+    shown = capsys.readouterr().err
+    assert "preparing" in shown
+    assert shown.rindex("loss 0.500") > shown.rindex("preparing")
+
+
 def test_progress_says_epoch_loss_dice_and_time_left() -> None:
     clock = make_clock()
     clock.start()
