@@ -188,6 +188,12 @@ def record_graphs(network: nn.Module, example: torch.Tensor) -> bool:
     return _succeeds(record, network, "A CUDA graph")
 
 
+def forget_graphs(network: nn.Module) -> None:
+    """Undo `record_graphs`, and give back the memory that the graphs hold, where there are any."""
+    # torch puts a function of the object's own before the method of its class.
+    vars(network).pop("forward", None)
+
+
 def _succeeds(attempt: Callable[[], None], network: nn.Module, what: str) -> bool:
     """Whether `attempt`, which runs `network`, does; what is raised is of many kinds, all of which count as failure."""
     buffers = {name: value.clone() for name, value in network.named_buffers()}

@@ -35,6 +35,7 @@ from medt_pipeline.training.acceleration import (
     choose_acceleration,
     compiled_or_plain,
     device_facts,
+    forget_graphs,
     mixed_precision,
     record_graphs,
     set_precision,
@@ -362,6 +363,8 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             self._save_interrupted()
             raise
         finally:
+            # Validation, and the next fold's training, need the memory.
+            forget_graphs(self.plain_network())
             if self.progress is not None:
                 self.progress.close()
             self.logger.close()

@@ -67,8 +67,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Budget:
-    """What each run may take: seconds of `clock` ("cpu" or "wall"), or training steps; on which device, and planned
-    for which kind of device."""
+    """What each run may take, on which device, and what kind of device its patches are planned for.
+
+    Attributes:
+        seconds: of `clock`, "cpu" or "wall"; None where steps count.
+        steps: of the training.
+    """
 
     seconds: float | None
     steps: int | None
@@ -80,7 +84,7 @@ class Budget:
     def words(self) -> str:
         """For the table."""
         where = "" if self.device == "cpu" else " on a GPU"
-        plan = "" if self.plan_for == "cpu" else ", planned for one"
+        plan = "" if self.plan_for == "cpu" else ", planned for a GPU"
         if self.seconds is None:
             return f"{self.steps} steps{where}{plan}"
         clock = "one core" if self.clock == "cpu" else "the clock, one thread"

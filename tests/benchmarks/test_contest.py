@@ -41,7 +41,7 @@ def test_budgets_tell_their_device_and_plan() -> None:
     assert contest.Budget(600, None, "cpu").words == "10 minutes of one core"
     assert contest.Budget(None, 300, "cpu").words == "300 steps"
     assert contest.Budget(None, 300, "cpu", "cuda").words == "300 steps on a GPU"
-    assert contest.Budget(None, 300, "cpu", "cuda", "gpu").words == "300 steps on a GPU, planned for one"
+    assert contest.Budget(None, 300, "cpu", "cuda", "gpu").words == "300 steps on a GPU, planned for a GPU"
 
 
 def test_some_variants_alone_can_be_shown(

@@ -13,6 +13,7 @@ from medt_pipeline.training.acceleration import (
     choose_acceleration,
     compiled_or_plain,
     device_facts,
+    forget_graphs,
     mixed_precision,
     record_graphs,
     set_precision,
@@ -121,6 +122,17 @@ def test_where_graphs_cannot_be_recorded_the_network_stays_as_it_is() -> None:
     network(torch.ones(2, 1, 4, 4)).sum().backward()
 
 
+def test_graphs_are_forgotten() -> None:
+    network = nn.Conv2d(1, 2, 1)
+    x = torch.ones(1, 1, 2, 2)
+    expected = network(x)
+    network.forward = lambda x: 2 * expected  # as torch.cuda.make_graphed_callables does
+    assert torch.equal(network(x), 2 * expected)
+    for _ in range(2):
+        forget_graphs(network)
+        assert torch.equal(network(x), expected)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_what_is_recorded_gives_the_plain_network_s_results_and_gradients() -> None:
@@ -140,3 +152,5 @@ def test_what_is_recorded_gives_the_plain_network_s_results_and_gradients() -> N
         for ours, theirs in zip(*found, strict=True):
             torch.testing.assert_close(ours, theirs)
     assert recorded.eval()(torch.randn(1, 3, 64, 64, device="cuda"))[0].shape == (1, 2, 64, 64)
+    forget_graphs(recorded)
+    assert recorded.train()(torch.randn(1, 3, 64, 64, device="cuda"))[0].shape == (1, 2, 64, 64)
