@@ -54,6 +54,12 @@ class Acceleration:
     graphed: bool
     reasons: dict[str, str]
 
+    def without(self, way: Literal["compiled", "graphed"]) -> Acceleration:
+        """The same without a way that failed."""
+        reasons = {**self.reasons, way: "it failed on the first step"}
+        compiled, graphed = self.compiled and way != "compiled", self.graphed and way != "graphed"
+        return Acceleration(self.precision, self.tf32, compiled, graphed, reasons)
+
     def to_json(self) -> dict[str, Any]:
         """For the manifest of a run."""
         return asdict(self)

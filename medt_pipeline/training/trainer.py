@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import functools
 import math
@@ -202,7 +201,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         """Compile the network now, or go back to the plain one where that fails."""
         self.network = compiled_or_plain(self.network, self.plain_network(), self._example())
         if not isinstance(self.network, OptimizedModule):
-            self.acceleration = dataclasses.replace(self.acceleration, compiled=False, reasons=self._failed("compiled"))
+            self.acceleration = self.acceleration.without("compiled")
 
     def _record_graphs(self) -> None:
         """Record the training step, once, or go on without where that fails."""
@@ -212,18 +211,13 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             self.network.train()
             self._is_graphed = record_graphs(self.network, self._example())
             if not self._is_graphed:
-                failed = self._failed("graphed")
-                self.acceleration = dataclasses.replace(self.acceleration, graphed=False, reasons=failed)
+                self.acceleration = self.acceleration.without("graphed")
 
     def _example(self) -> torch.Tensor:
         """A batch of zeros as a training step of this process takes it."""
         part = math.ceil(self.batch_size / self.group.size)
         patch_size = self.configuration_manager.patch_size
         return torch.zeros(part, self.num_input_channels, *patch_size, device=self.device)
-
-    def _failed(self, way: str) -> dict[str, str]:
-        """Reasons of the acceleration, `way` having failed."""
-        return {**self.acceleration.reasons, way: "it failed on the first step"}
 
     def _do_i_compile(self) -> bool:
         return self.acceleration.compiled

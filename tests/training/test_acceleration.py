@@ -58,6 +58,14 @@ def test_each_device_has_its_way_and_reasons(
     assert chosen.to_json()["precision"] == precision
 
 
+def test_what_failed_is_noted_and_left_out() -> None:
+    chosen = choose_acceleration(DeviceFacts("cuda", (9, 0), True, True))
+    assert chosen.without("compiled").graphed
+    left = chosen.without("graphed")
+    assert (left.precision, left.compiled, left.graphed) == ("bfloat16", False, False)
+    assert left.reasons == {**chosen.reasons, "graphed": "it failed on the first step"}
+
+
 @pytest.mark.parametrize(
     ("has_amx", "allowed", "bfloat16"),
     [
