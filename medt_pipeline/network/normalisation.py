@@ -50,14 +50,14 @@ class Normalisation(nn.Module):
             channels_last = x.permute(0, 2, 3, 1)
             normalised = F.layer_norm(channels_last, channels_last.shape[-1:], self.weight, self.bias, EPS)
             return self._activated(normalised.permute(0, 3, 1, 2))
-        if self.kind == "instance" and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        if self.kind == "instance" and not torch.compiler.is_compiling():
+            arguments = (x, self.weight, self.bias, patches, EPS, NEGATIVE_SLOPE if self.activate else 1.0)
             if can_fuse(x, self.weight, patches):
-                slope = NEGATIVE_SLOPE if self.activate else 1.0
-                return FusedInstanceNorm.apply(x, self.weight, self.bias, patches, EPS, slope)
-            return _InstanceNorm.apply(x, self.weight, self.bias, patches, self.activate)
-        if self.kind == "instance" and not torch.compiler.is_compiling() and triton_norm.can_fuse(x, self.weight):
-            slope = NEGATIVE_SLOPE if self.activate else 1.0
-            return triton_norm.TritonInstanceNorm.apply(x, self.weight, self.bias, patches, EPS, slope)
+                return FusedInstanceNorm.apply(*arguments)
+            if triton_norm.can_fuse(x, self.weight):
+                return triton_norm.TritonInstanceNorm.apply(*arguments)
+            if x.device.type == "cpu":
+                return _InstanceNorm.apply(x, self.weight, self.bias, patches, self.activate)
         image = _joined(x, patches)
         if self.kind == "group":
             image = F.group_norm(image, GROUPS, self.weight, self.bias, EPS)

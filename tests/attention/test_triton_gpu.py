@@ -30,7 +30,7 @@ def specialised(value, path):
     if isinstance(value, tuple):
         parts = [specialised(part, (*path, i)) for i, part in enumerate(value)]
         return tuple(kind for kind, _ in parts), {at: one for _, ones in parts for at, one in ones.items()}
-    # Of plain numbers that no kernel specialises there are none among the launches' arguments.
+    # Numbers outside of tuples are sizes, for which no kernel is compiled anew.
     return ("constexpr", {path: 1}) if value == 1 and len(path) > 1 else ("i32", {})
 
 class Compiled:
