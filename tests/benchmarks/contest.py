@@ -157,7 +157,7 @@ def main() -> int:
     if options.page or options.charts:
         found = charts(contest.variants, results)
         if options.page:
-            write_text(options.page, page(f"Contest {options.variants}", found))
+            write_text(make_folder(options.page.parent) / options.page.name, page(f"Contest {options.variants}", found))
         if options.charts:
             for name, svg in svg_files(found).items():
                 write_text(make_folder(options.charts) / name, svg)

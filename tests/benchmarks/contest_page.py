@@ -14,6 +14,7 @@ from matplotlib.ticker import NullFormatter
 
 from medt_pipeline.evaluation.statistics import interval, paired_difference, resampled_means
 from medt_pipeline.report.charts import LINES, Chart, draw_chart
+from tests.benchmarks.contest_splits import ALL
 
 HEADER = (
     "| data set | budget | variant | images | seeds | steps | Dice (95 %) | IoU | Dice less the first's (95 %) |\n"
@@ -83,8 +84,8 @@ def _blocks(results: Sequence[Result]) -> Iterator[tuple[tuple[str, str], list[R
     """Results that can be compared, under the name of their data set, with what was trained on, and their budget."""
 
     def key(one: Result) -> tuple[str, str]:
-        training = one.get("training", "all")
-        return one["dataset"] + ("" if training == "all" else f", {training}"), one["budget"]
+        training = one.get("training", ALL)
+        return one["dataset"] + ("" if training == ALL else f", {training}"), one["budget"]
 
     for block in dict.fromkeys(map(key, results)):
         yield block, [one for one in results if key(one) == block]
@@ -107,8 +108,8 @@ def _by_count(variants: Mapping[str, Any], results: Sequence[Result]) -> dict[st
     for variant, runs in _by_variant(variants, results):
         by_training: dict[str, list[Result]] = {}
         for run in runs:
-            training = run.get("training", "all")
-            if "train_images" in run and (training == "all" or re.fullmatch(r"\d+ images", training)):
+            training = run.get("training", ALL)
+            if "train_images" in run and (training == ALL or re.fullmatch(r"\d+ images", training)):
                 by_training.setdefault(training, []).append(run)
         if len(by_training) > 1:
             points[variant] = by_training
