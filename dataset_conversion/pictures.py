@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from medt_pipeline.core.images import read_image
-from medt_pipeline.core.pixel_size import PixelSize, read_pixel_size
+from medt_pipeline.core.pixel_size import PixelSize
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 
 
 class Picture(Protocol):

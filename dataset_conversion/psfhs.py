@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.pixel_size import PixelSize, read_pixel_size
+from medt_pipeline.core.pixel_size import PixelSize
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.core.slices import read_planes
 
 from .label_mapping import parse_labels

@@ -13,7 +13,7 @@ from .decisions import Decisions
 from .inspection import Inspected, show_size, value_counts
 from .label_mapping import show_value
 from .problems import count, some
-from .registry import Source
+from .registry_line import Source
 from .sources import Selection
 from .target import Target
 

@@ -23,7 +23,7 @@ from .inspection import Inspected, inspect
 from .label_mapping import DeclaredLabel, to_values
 from .objects import CaseObjects, find_objects
 from .problems import Problems
-from .registry import Source
+from .registry_line import Source
 from .sources import Selection, SourceCase
 from .summary import Summary, summarize
 from .target import Target

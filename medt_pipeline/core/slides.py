@@ -15,7 +15,8 @@ import tifffile
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import files_of_kind
 from medt_pipeline.core.images import ending_of
-from medt_pipeline.core.pixel_size import PixelSize, from_dpi, pixel_size, read_pixel_size
+from medt_pipeline.core.pixel_size import PixelSize, from_dpi, pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.core.resampling import reach_of, resample
 from medt_pipeline.core.tiff_regions import TiffLevel, tiff_levels
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medt_pipeline.core.cases import CASES_FILE, Case, read_cases
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.core.slices import MEDICAL_ENDINGS
 from medt_pipeline.evaluation.label_maps import find_label_maps
 from medt_pipeline.evaluation.options import EvaluationOptions, Tolerance, Unit

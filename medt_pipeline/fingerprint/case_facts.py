@@ -12,7 +12,8 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.images import read_mask
 from medt_pipeline.core.levels import Levels, to_levels
 from medt_pipeline.core.near_duplicates import thumbnail
-from medt_pipeline.core.pixel_size import PixelSize, from_spacing_mm, pixel_size, read_pixel_size
+from medt_pipeline.core.pixel_size import PixelSize, from_spacing_mm, pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.fingerprint.intensity import IntensityFacts, measure_intensity
 from medt_pipeline.fingerprint.objects import ObjectFacts, measure_objects
 from medt_pipeline.fingerprint.sizes import SizeFacts, coloured_mask, measure_size

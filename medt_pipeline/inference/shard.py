@@ -15,7 +15,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, make_folder, write_json
 from medt_pipeline.core.images import stem_of, write_png
 from medt_pipeline.core.manifest import content_hash, versions
-from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.core.progress import progress
 from medt_pipeline.core.remote import Place, RemoteFile, contents, local_copy, written
 from medt_pipeline.evaluation.quality import expected_dice

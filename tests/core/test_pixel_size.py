@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medt_pipeline.core.pixel_size import (
-    PixelSize,
-    from_aperio,
-    from_dpi,
-    from_ome_xml,
-    from_spacing_mm,
-    pixel_size,
-    read_pixel_size,
-)
+from medt_pipeline.core.pixel_size import PixelSize, from_aperio, from_dpi, from_ome_xml, from_spacing_mm, pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 
 PIXELS = np.zeros((8, 10), np.uint8)
 

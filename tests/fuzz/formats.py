@@ -29,7 +29,7 @@ from medt_pipeline.core.cases import Case, read_cases, write_cases
 from medt_pipeline.core.dicom.frames import read_clip, read_frame, read_frames
 from medt_pipeline.core.files import read_json
 from medt_pipeline.core.images import read_image, read_mask, read_palette
-from medt_pipeline.core.pixel_size import read_pixel_size
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from medt_pipeline.core.video import read_video, read_video_frames
 from tests.clips.drawn_clips import draw_video, ellipses
 from tests.dataset_conversion.annotations import writers

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from medt_pipeline.core.dicom.geometry import header_pixel_size, tissue_region
-from medt_pipeline.core.pixel_size import PixelSize, read_pixel_size
+from medt_pipeline.core.pixel_size import PixelSize
+from medt_pipeline.core.pixel_size_of_files import read_pixel_size
 from tests.drawn_dicom import draw_clip, ramp, region
 
 
