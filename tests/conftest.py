@@ -28,6 +28,12 @@ SIZE = (64, 96)
 MODEL = "nnUNetTrainerMedT__MedTPlans__2d"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no process ends with them while the others have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
     """`real_data("glas")` gives the folder of a real data set, and skips the test where it is absent."""

@@ -9,6 +9,8 @@ CASES_FOR_LARGE = 200
 """Fewer are learned by heart: with 60 images, more capacity lowered the training loss and not the score."""
 FEW_CASES = 12
 """With fewer, the smallest network is trained."""
+CASES_TO_COMPARE = 30
+"""With fewer, nnU-Net's U-Net was ahead about as often (docs/reference/contest.md, few training images)."""
 
 
 def choose_network(cases: int, device_kind: DeviceKind) -> Decision[ArchitectureName]:
@@ -27,5 +29,7 @@ def choose_network(cases: int, device_kind: DeviceKind) -> Decision[Architecture
         why = f"{cases} cases are fewer than the {CASES_FOR_LARGE} for the large one"
     else:
         why = "a CPU trains the large one in no acceptable time"
+    if cases < CASES_TO_COMPARE:
+        why += "; with so few, nnU-Net's U-Net may be better: `medt_train ID cv -c 2d 2d_unet` trains both"
     facts = {"cases": cases, "device_kind": device_kind}
     return Decision("network", value, "network.choose_network", f"{value}: {why}.", facts)
