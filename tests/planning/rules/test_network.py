@@ -9,8 +9,7 @@ from medt_pipeline.planning.rules.network import choose_network
 @pytest.mark.parametrize(
     ("cases", "kind", "expected"),
     [
-        (11, "gpu", "MedT-S"),
-        (12, "cpu", "MedT-M"),
+        (5, "gpu", "MedT-M"),
         (5000, "cpu", "MedT-M"),
         (199, "gpu", "MedT-M"),
         (200, "gpu", "MedT-L"),
