@@ -23,7 +23,7 @@ def test_a_screen_says_what_it_is_for_what_and_how_good(model_file: Path) -> Non
         "64 × 96 (10)",
         "trained on 10 images of 5 groups",
         "on 4 held-out images of 2 groups",
-        "HybridMedT-S, folds 0, 1, 0.94 million parameters",
+        "HybridMedT-M, folds 0, 1, 3.74 million parameters",
         "post-processing: none",
         f"SHA-256 {file.checksum}",
     ):

@@ -35,8 +35,8 @@ def test_networks_that_are_foreign_or_cannot_be_are_refused(model_file: Path, tm
     file = open_model_file(remade(model_file, tmp_path / "b", with_network(arch_kwargs={"nothing": 1})))
     with pytest.raises(UserError, match="cannot be made from its plan .*unexpected keyword argument"):
         open_ensemble(ensemble_in(file), torch.device("cpu"), mirror=False)
-    larger = {"image_size": [64, 96], "size": "M", "deep_supervision": False}
-    file = open_model_file(remade(model_file, tmp_path / "c", with_network(arch_kwargs=larger)))
+    smaller = {"image_size": [64, 96], "size": "S", "deep_supervision": False}
+    file = open_model_file(remade(model_file, tmp_path / "c", with_network(arch_kwargs=smaller)))
     with pytest.raises(UserError, match="weights of fold 0 of 2d are those of another network"):
         open_ensemble(ensemble_in(file), torch.device("cpu"), mirror=False)
 

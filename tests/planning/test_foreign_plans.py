@@ -33,7 +33,7 @@ def evil(path: str, value: object):
     ("change", "sentence"),
     [
         (evil("architecture.network_class_name", "os.system"), "network 'os.system' is unknown"),
-        (evil("architecture._kw_requires_import", ["size"]), "would import 'S'"),
+        (evil("architecture._kw_requires_import", ["size"]), "would import 'M'"),
         (evil("architecture.arch_kwargs.image_size", [10**9, 10**9]), "numbers of at most"),
         (evil("preprocessor_name", "Evil"), "preprocessor_name"),
         (evil("normalization_schemes", ["Evil"] * 3), "normalization"),

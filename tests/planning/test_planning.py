@@ -131,7 +131,7 @@ def test_folds_of_other_cases_are_replaced(planned: Drawn, tmp_path: Path) -> No
 def test_less_memory_gives_smaller_batches_or_patches(converted: Drawn, tmp_path: Path) -> None:
     lean = converted.copy(tmp_path / "lean")
     shutil.rmtree(lean.workspace.preprocessed, ignore_errors=True)
-    plan_and_preprocess(DATASET_ID, lean.workspace.activate(), "cpu", memory_gb=0.72, quiet=True)
+    plan_and_preprocess(DATASET_ID, lean.workspace.activate(), "cpu", memory_gb=0.78, quiet=True)
     settings = json.loads((lean.preprocessed / "MedTPlans.json").read_text())["configurations"]["2d"]
     assert np.prod(settings["patch_size"]) < 64 * 96
 
