@@ -39,6 +39,7 @@ from medt_pipeline.training.acceleration import (
     record_graphs,
     set_precision,
 )
+from medt_pipeline.training.augmentation.cutmix import cut_and_mix
 from medt_pipeline.training.augmentation.policy import (
     changed_in_space,
     insert_transforms,
@@ -323,7 +324,7 @@ class nnUNetTrainerMedT(nnUNetTrainer):
             raise BudgetSpentError
         self.lr_scheduler.step()
         with mixed_precision(self.acceleration, self.device):
-            result = super().train_step(batch)
+            result = super().train_step(cut_and_mix(batch, self.augmentation))
         self._has_stepped = True
         self.clock.iteration += 1
         if self.progress is not None:

@@ -50,6 +50,7 @@ class AugmentationPolicy:
         rotation_deg: largest rotation, 0 to 180; None leaves it to nnU-Net, which looks at the patch's sides.
         spatial_probability: of each patch to be turned, and of each to be zoomed; 0 to 1.
         border: what lies outside an image where a patch is turned or zoomed: "black", as nnU-Net has it, or "mirror".
+        cutmix_probability: of each batch to have rectangles of its patches exchanged; 0 to 1.
         nnunet: whether nnU-Net's own changes of space and intensity are made too; mirroring is in any case.
         stain_probability: 0 to 1.
         stain_vectors: decadic densities of red, green and blue at concentration 1 of haematoxylin and eosin.
@@ -72,6 +73,7 @@ class AugmentationPolicy:
     rotation_deg: float | None = None
     spatial_probability: float = 0.2
     border: Border = "black"
+    cutmix_probability: float = 0.0
     nnunet: bool = True
     stain_probability: float = 0.5
     stain_vectors: tuple[Vector, Vector] = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
