@@ -359,7 +359,7 @@ class MedTPlanner(ExperimentPlanner):
         elif wanted == "flips_horizontal":
             decision = _set_by_user("augmentation", AugmentationPolicy(nnunet=False, mirror_axes=(1,)))
         else:
-            chosen = choose_augmentation(modality, summary.stain, summary.ultrasound)
+            chosen = choose_augmentation(modality, summary.stain, summary.ultrasound, summary.cases)
             if modality == "histology" and self._schemes != ["RGBTo01Normalization"] * 3:
                 # Stain is jittered in optical density, which these levels no longer have.
                 reason = f"{chosen.reason} Without RGBTo01Normalization there is no stain jitter."

@@ -37,12 +37,12 @@ GLAS = StainSummary(
 
 
 def test_other_images_are_varied_as_nnunet_does() -> None:
-    decision = choose_augmentation("other", None, None)
+    decision = choose_augmentation("other", None, None, 100)
     assert decision.value == AugmentationPolicy("none", (0, 1), None)
 
 
 def test_glas_is_turned_freely_and_jittered_as_far_as_its_slides_differ() -> None:
-    decision = choose_augmentation("histology", GLAS, None)
+    decision = choose_augmentation("histology", GLAS, None, 100)
     policy = decision.value
     assert (policy.kind, policy.mirror_axes, policy.rotation_deg) == ("histology", (0, 1), 180)
     assert (policy.spatial_probability, policy.border) == (0.7, "mirror")
@@ -65,22 +65,22 @@ def test_uniform_slides_get_the_least_jitter_and_odd_ones_no_more_than_the_most(
         haematoxylin_deviation_deg=Spread(85, 0, 0, 0),
         eosin_deviation_deg=None,
     )
-    policy = choose_augmentation("histology", uniform, None).value
+    policy = choose_augmentation("histology", uniform, None, 100).value
     assert (policy.stain_scale, policy.stain_angle_deg) == ((0.1, 0.1), 1.0)
     wild = replace(GLAS, haematoxylin_p99=Spread(85, 0.01, 0.5, 9.0), stain_angle_deg=60.0)
-    policy = choose_augmentation("histology", wild, None).value
+    policy = choose_augmentation("histology", wild, None, 100).value
     assert (policy.stain_scale[0], policy.stain_angle_deg) == (0.4, 6.0)
 
 
 @pytest.mark.parametrize("stain", [None, replace(GLAS, haematoxylin=None, eosin=None)])
 def test_without_stains_published_vectors_are_jittered(stain: StainSummary | None) -> None:
-    decision = choose_augmentation("histology", stain, None)
+    decision = choose_augmentation("histology", stain, None, 100)
     assert decision.value.stain_vectors == AugmentationPolicy.stain_vectors
     assert "no stains were measured" in decision.reason
 
 
 def test_busi_keeps_its_depth_axis() -> None:
-    decision = choose_augmentation("ultrasound", None, BUSI)
+    decision = choose_augmentation("ultrasound", None, BUSI, 100)
     policy = decision.value
     assert (policy.kind, policy.mirror_axes, policy.rotation_deg) == ("ultrasound", (1,), 15)
     # Outside a sector it is black as it is.
@@ -99,23 +99,23 @@ def test_busi_keeps_its_depth_axis() -> None:
 )
 def test_the_depth_axis_counts_only_if_the_data_say_so(darker: float, brighter: float, axes: tuple) -> None:
     measured = replace(BUSI, darker_with_depth_share=darker, upper_brighter_share=brighter)
-    policy = choose_augmentation("ultrasound", None, measured).value
+    policy = choose_augmentation("ultrasound", None, measured, 100).value
     assert policy.mirror_axes == axes
     assert policy.rotation_deg == (15 if axes == (1,) else None)
 
 
 def test_facts_that_are_missing_leave_usual_strengths() -> None:
     unknown = replace(BUSI, speckle_snr=None, gain=None, gain_std=None, depth_slope=None)
-    decision = choose_augmentation("ultrasound", None, unknown)
+    decision = choose_augmentation("ultrasound", None, unknown, 100)
     usual = AugmentationPolicy(kind="ultrasound", mirror_axes=(1,), rotation_deg=15, spatial_probability=0.7)
     assert decision.value == usual
     assert "SNR unknown" in decision.reason
-    assert choose_augmentation("ultrasound", None, None).value == usual
+    assert choose_augmentation("ultrasound", None, None, 100).value == usual
 
 
 @pytest.mark.parametrize("modality", ["histology", "ultrasound", "other"])
 def test_policies_survive_the_plans_file(modality) -> None:
-    decision = choose_augmentation(modality, GLAS, BUSI)
+    decision = choose_augmentation(modality, GLAS, BUSI, 100)
     assert AugmentationPolicy.from_plan(json.loads(json.dumps(asdict(decision.value)))) == decision.value
     json.dumps(decision.facts)
 
@@ -144,3 +144,12 @@ def test_all_faults_of_a_plan_are_named_together() -> None:
 def test_the_rule_needs_no_torch() -> None:
     script = "import sys, medt_pipeline.planning.rules.augmentation; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_few_ultrasound_images_have_rectangles_exchanged() -> None:
+    few, enough = (choose_augmentation("ultrasound", None, BUSI, cases) for cases in (29, 30))
+    assert (few.value.cutmix_probability, enough.value.cutmix_probability) == (0.5, 0)
+    assert "So few cases (29)" in few.reason
+    assert few.facts["cases"] == 29
+    assert replace(few.value, cutmix_probability=0.0) == enough.value
+    assert choose_augmentation("histology", GLAS, None, 10).value.cutmix_probability == 0
