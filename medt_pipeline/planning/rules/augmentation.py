@@ -199,8 +199,8 @@ def _with_cutmix(decision: Decision[AugmentationPolicy], cases: int) -> Decision
         return decision
     policy = replace(decision.value, cutmix_probability=CUTMIX_PROBABILITY)
     reason = (
-        f"{decision.reason} So few cases ({cases}) are soon known by heart: in {CUTMIX_PROBABILITY:.0%} of the batches, "
-        "rectangles of the patches are exchanged."
+        f"{decision.reason} So few cases ({cases}) are soon known by heart: in {CUTMIX_PROBABILITY:.0%} of the batches "
+        "the patches exchange rectangles."
     )
     return replace(decision, value=policy, reason=reason, facts={**decision.facts, "cases": cases})
 

@@ -18,6 +18,7 @@ from medt_pipeline.core.errors import UserError
 from medt_pipeline.inference.models import find_model, open_folds
 from medt_pipeline.planning.preprocessing import preprocess
 from medt_pipeline.planning.rules.augmentation import AugmentationPolicy
+from medt_pipeline.training.augmentation.cutmix import cut_and_mix
 from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of
 from medt_pipeline.training.augmentation.shadow import ShadowTransform
 from medt_pipeline.training.augmentation.stain_jitter import StainJitterTransform
@@ -198,6 +199,30 @@ def test_a_policy_reaches_the_data_loader_the_checkpoint_and_both_predictors(
     stock.initialize_from_trained_model_folder(str(result.folder.parent), (0,), "checkpoint_final.pth")
     assert stock.allowed_mirroring_axes == axes
     assert stock.predict_sliding_window_return_logits(torch.rand(3, 1, 64, 96)).shape == (2, 1, 64, 96)
+
+
+def test_every_step_sees_mixed_patches(planned: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = with_policy(planned, tmp_path / "w", replace(ULTRASOUND, cutmix_probability=1.0))
+    mixed: list[tuple[dict, dict]] = []
+    trained_on: list[dict] = []
+    step = nnUNetTrainer.train_step
+
+    def mix(batch: dict, policy: AugmentationPolicy | None) -> dict:
+        mixed.append((batch, cut_and_mix(batch, policy)))
+        return mixed[-1][1]
+
+    def note(trainer: nnUNetTrainer, batch: dict) -> dict:
+        trained_on.append(batch)
+        return step(trainer, batch)
+
+    monkeypatch.setattr("medt_pipeline.training.trainer.cut_and_mix", mix)
+    monkeypatch.setattr(nnUNetTrainer, "train_step", note)
+    train_fold(DATASET_ID, 0, drawn.workspace.activate(), CPU, options=TrainingOptions(quiet=True))
+    assert len(trained_on) == 2
+    for (before, after), batch in zip(mixed, trained_on, strict=True):
+        assert batch is after
+        assert not torch.equal(before["data"], after["data"])
+        assert len(after["target"]) == len(before["target"]) > 1
 
 
 def test_a_resumed_training_keeps_the_axes_of_its_checkpoint(planned: Drawn, tmp_path: Path) -> None:
