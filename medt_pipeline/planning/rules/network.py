@@ -18,7 +18,7 @@ def choose_network(cases: int, device_kind: DeviceKind) -> Decision[Architecture
         cases: that can be trained on.
         device_kind: "cpu" or "gpu".
     """
-    # Never the small one: with five and ten images it scored lower too, however soon it is trained.
+    # Never the small one: with five and ten images it scored lower too (docs/reference/contest.md).
     value: ArchitectureName = "MedT-M"
     if device_kind == "gpu" and cases >= CASES_FOR_LARGE:
         value, why = "MedT-L", f"{cases} cases and a GPU"
