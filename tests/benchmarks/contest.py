@@ -45,7 +45,7 @@ from medt_pipeline.core.files import make_folder, read_json, write_json, write_t
 from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.planning.presets import DeviceKind
 from medt_pipeline.planning.run import SPLITS_FILE
-from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table
+from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table, table_of_empty_images
 from tests.benchmarks.contest_splits import ALL, splits_for
 
 VARIANTS = Path(__file__).parent / "variants"
@@ -154,6 +154,8 @@ def main() -> int:
         contest.run(runs, options.jobs)
     results = [one for one in contest.results() if not options.only or one["variant"] in options.only]
     print(table(contest.variants, results))
+    if missed := table_of_empty_images(contest.variants, results):
+        print(f"\n{missed}")
     if options.page or options.charts:
         found = charts(contest.variants, results)
         if options.page:
@@ -388,13 +390,17 @@ def stock_assignments(dataset_name: str) -> list[str]:
 
 
 def image_scores(scores: dict[str, Any], groups: dict[str, str]) -> list[dict[str, Any]]:
-    """Dice and IoU of each image in the mean over the classes that are defined, with its patient."""
+    """Dice and IoU of each image in the mean over the classes that are defined, its patient, and what it shows.
+
+    `foreground` tells whether the reference has any class in that image.
+    """
     found = []
     for image in dict.fromkeys(row["image"] for row in scores["images"]):
         rows = [row for row in scores["images"] if row["image"] == image]
         values = {name: [row[name] for row in rows if row[name] is not None] for name in ("dice", "iou")}
         means = {name: round(float(np.mean(of)), 5) if of else None for name, of in values.items()}
-        found.append({"image": image, "group": groups[image], **means})
+        shows = any(row["case"] in ("both", "miss") for row in rows)
+        found.append({"image": image, "group": groups[image], "foreground": shows, **means})
     return found
 
 

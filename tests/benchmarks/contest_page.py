@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,10 @@ from tests.benchmarks.contest_splits import ALL
 HEADER = (
     "| data set | budget | variant | images | seeds | steps | Dice (95 %) | IoU | Dice less the first's (95 %) |\n"
     "|---|---|---|---|---|---|---|---|---|"
+)
+HEADER_OF_EMPTY_IMAGES = (
+    "| data set | budget | variant | images with foreground | Dice there (95 %) | less the first's (95 %) "
+    "| images without | false alarms | the first's |\n|---|---|---|---|---|---|---|---|---|"
 )
 MOST_POINTS = 40
 """Of a learning curve that is kept."""
@@ -40,6 +44,30 @@ def table(variants: Mapping[str, Any], results: Sequence[Result]) -> str:
             lines.append(f"| {name} | {budget} | {variant} | {_cells(runs, scores, groups, first)} |")
             first = first or scores
     return "\n".join(lines)
+
+
+def table_of_empty_images(variants: Mapping[str, Any], results: Sequence[Result]) -> str:
+    """Markdown: Dice on images with foreground, and the share of false alarms on those without; "" where all have some.
+
+    In `table` an image without foreground counts 0 where a mask shows any and is left out where it shows none, so that
+    two variants' means may be of different images. Here they are of the same.
+    """
+    lines = [HEADER_OF_EMPTY_IMAGES]
+    for (name, budget), here in _blocks(results):
+        if not _false_alarms(here):
+            continue
+        first: tuple[dict[str, np.ndarray], dict[str, float]] | None = None
+        for variant, runs in _by_variant(variants, here):
+            (scores, groups), alarms = _by_image(runs), _false_alarms(runs)
+            shown = {image: values for image, values in scores.items() if image not in alarms}
+            gap = of_first = ""
+            if first is not None:
+                gap = _gap(shown, first[0], groups)
+                of_first = _share(first[1][image] for image in alarms if image in first[1])
+            found = f"{len(shown)} | {_mean(shown, groups)} | {gap} | {len(alarms)} | {_share(alarms.values())}"
+            lines.append(f"| {name} | {budget} | {variant} | {found} | {of_first} |")
+            first = first or (shown, alarms)
+    return "\n".join(lines) if len(lines) > 1 else ""
 
 
 def page(title: str, found: Mapping[str, Chart]) -> str:
@@ -165,18 +193,41 @@ def _cells(
     first: dict[str, np.ndarray] | None,
 ) -> str:
     """From the number of images to the difference."""
-    values = np.array(list(scores.values()), float)
-    around = interval(resampled_means(values, [groups[image] for image in scores])[:, 0])
-    dice, iou = np.nanmean(values, axis=0)
-    difference = ""
-    if first is not None:
-        shared = [image for image in scores if image in first]
-        own, other = (np.array([of[image][0] for image in shared], float) for of in (scores, first))
-        gap = paired_difference(own, other, [groups[image] for image in shared])
-        difference = f"{gap.value:+.3f} ({gap.interval.low:+.3f} to {gap.interval.high:+.3f})"
+    iou = np.nanmean([values[1] for values in scores.values()])
+    difference = "" if first is None else _gap(scores, first, groups)
     seeds, steps = len({one["seed"] for one in runs}), round(float(np.mean([one["steps"] for one in runs])))
-    found = f"{dice:.3f} ({around.low:.3f}–{around.high:.3f}) | {iou:.3f}"
-    return f"{len(scores)} | {seeds} | {steps} | {found} | {difference}"
+    return f"{len(scores)} | {seeds} | {steps} | {_mean(scores, groups)} | {iou:.3f} | {difference}"
+
+
+def _mean(scores: Mapping[str, np.ndarray], groups: Mapping[str, str]) -> str:
+    """Mean Dice with its interval."""
+    dice = np.array([values[0] for values in scores.values()], float)
+    around = interval(resampled_means(dice[:, None], [groups[image] for image in scores])[:, 0])
+    return f"{np.nanmean(dice):.3f} ({around.low:.3f}–{around.high:.3f})"
+
+
+def _gap(scores: Mapping[str, np.ndarray], first: Mapping[str, np.ndarray], groups: Mapping[str, str]) -> str:
+    """Difference of the mean Dice on the images that both have, with its interval."""
+    shared = [image for image in scores if image in first]
+    own, other = (np.array([of[image][0] for image in shared], float) for of in (scores, first))
+    gap = paired_difference(own, other, [groups[image] for image in shared])
+    return f"{gap.value:+.3f} ({gap.interval.low:+.3f} to {gap.interval.high:+.3f})"
+
+
+def _share(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{np.mean(found):.2f}" if found else ""
+
+
+def _false_alarms(runs: Sequence[Result]) -> dict[str, float]:
+    """Of each image without foreground, the share of runs that show some there."""
+    found: dict[str, list[bool]] = {}
+    for run in runs:
+        for one in run["images"]:
+            if not one["foreground"]:
+                # Where the mask is empty too, there is no Dice.
+                found.setdefault(one["image"], []).append(one["dice"] is not None)
+    return {image: float(np.mean(alarms)) for image, alarms in found.items()}
 
 
 def _by_image(runs: Sequence[Result]) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -16,13 +16,16 @@ from tests.conftest import DATASET_ID, Drawn
 
 def test_scores_of_an_image_are_the_mean_of_its_defined_classes() -> None:
     rows = [
-        {"image": "p1", "dice": 0.5, "iou": 0.4},
-        {"image": "p1", "dice": 0.7, "iou": 0.6},
-        {"image": "q1", "dice": None, "iou": None},
+        {"image": "p1", "case": "both", "dice": 0.5, "iou": 0.4},
+        {"image": "p1", "case": "both", "dice": 0.7, "iou": 0.6},
+        {"image": "q1", "case": "neither", "dice": None, "iou": None},
+        {"image": "r1", "case": "miss", "dice": 0.0, "iou": 0.0},
+        {"image": "r1", "case": "false alarm", "dice": 0.0, "iou": 0.0},
     ]
-    assert contest.image_scores({"images": rows}, {"p1": "p", "q1": "q"}) == [
-        {"image": "p1", "group": "p", "dice": 0.6, "iou": 0.5},
-        {"image": "q1", "group": "q", "dice": None, "iou": None},
+    assert contest.image_scores({"images": rows}, {"p1": "p", "q1": "q", "r1": "r"}) == [
+        {"image": "p1", "group": "p", "foreground": True, "dice": 0.6, "iou": 0.5},
+        {"image": "q1", "group": "q", "foreground": False, "dice": None, "iou": None},
+        {"image": "r1", "group": "r", "foreground": True, "dice": 0.0, "iou": 0.0},
     ]
 
 
@@ -50,7 +53,7 @@ def test_some_variants_alone_can_be_shown(
     monkeypatch.setattr(contest, "VARIANTS", tmp_path)
     monkeypatch.setattr(contest, "RESULTS", tmp_path)
     (tmp_path / "two.json").write_text(json.dumps({"unet": {}, "medt": {}}))
-    images = [{"image": "p1", "group": "p", "dice": 0.6, "iou": 0.5}]
+    images = [{"image": "p1", "group": "p", "foreground": True, "dice": 0.6, "iou": 0.5}]
     run = {"dataset": "D", "fold": 0, "seed": 1, "budget": "2 steps", "steps": 2, "images": images}
     lines = [json.dumps({**run, "variant": name}) for name in ("unet", "medt")]
     (tmp_path / "two.jsonl").write_text("\n".join(lines))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import re
 
-from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table
+from tests.benchmarks.contest_page import charts, page, shortened, svg_files, table, table_of_empty_images
 
 
 def line(variant: str, seed: int, dice: dict[str, float | None], **more: object) -> dict:
-    images = [{"image": name, "group": name[0], "dice": value, "iou": value} for name, value in dice.items()]
+    images = [
+        {"image": name, "group": name[0], "foreground": name[0] != "n", "dice": value, "iou": value}
+        for name, value in dice.items()
+    ]
     budget = {"dataset": "D", "budget": "9 steps", "steps": 9, "fold": 0}
     return {**budget, "variant": variant, "seed": seed, "images": images, **more}
 
@@ -32,6 +35,20 @@ def test_what_was_trained_on_other_images_is_not_compared() -> None:
     assert first.startswith("| D | 9 steps | a |")
     assert second.startswith("| D, 5 images | 9 steps | b |")
     assert second.endswith("|  |"), "nothing to compare with"
+
+
+def test_images_without_foreground_are_told_of_apart() -> None:
+    results = [
+        line("a", 1, {"p1": 0.5, "q1": 0.7, "n1": 0.0, "n2": None}),
+        line("a", 2, {"p1": 0.5, "q1": 0.7, "n1": None, "n2": None}),
+        line("b", 1, {"p1": 0.6, "q1": 0.8, "n1": 0.0, "n3": None}),
+        line("c", 1, {"p1": 0.6}),
+    ]
+    first, second, third = table_of_empty_images({"a": {}, "b": {}, "c": {}}, results).splitlines()[2:]
+    assert first == "| D | 9 steps | a | 2 | 0.600 (0.500–0.700) |  | 2 | 0.25 |  |"
+    assert second == "| D | 9 steps | b | 2 | 0.700 (0.600–0.800) | +0.100 (+0.100 to +0.100) | 2 | 0.50 | 0.50 |"
+    assert third == "| D | 9 steps | c | 1 | 0.600 (nan–nan) | +0.100 (+nan to +nan) | 0 |  |  |"
+    assert table_of_empty_images({"a": {}}, [line("a", 1, {"p1": 0.5})]) == ""
 
 
 def test_page_has_curves_and_scores_by_training_images_and_escapes_names() -> None:

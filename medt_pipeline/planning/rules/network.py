@@ -8,7 +8,7 @@ from medt_pipeline.planning.presets import ArchitectureName, DeviceKind
 CASES_FOR_LARGE = 200
 """Fewer are learned by heart: with 60 images, more capacity lowered the training loss and not the score."""
 CASES_TO_COMPARE = 30
-"""With fewer, nnU-Net's U-Net was ahead about as often (docs/reference/contest.md, few training images)."""
+"""With fewer, nnU-Net's U-Net was ahead as often or more (docs/reference/contest.md, few training images)."""
 
 
 def choose_network(cases: int, device_kind: DeviceKind) -> Decision[ArchitectureName]:
@@ -18,7 +18,7 @@ def choose_network(cases: int, device_kind: DeviceKind) -> Decision[Architecture
         cases: that can be trained on.
         device_kind: "cpu" or "gpu".
     """
-    # Never the small one: with five and ten images it scored lower too (docs/reference/contest.md).
+    # Never the small one: with five and ten images it scored lower on average too (docs/reference/contest.md).
     value: ArchitectureName = "MedT-M"
     if device_kind == "gpu" and cases >= CASES_FOR_LARGE:
         value, why = "MedT-L", f"{cases} cases and a GPU"
