@@ -20,8 +20,9 @@ from medt_pipeline.core.workspace import Workspace
 from medt_pipeline.inference.recipe import RECIPE_FILE, Recipe, read_recipe
 from medt_pipeline.inference.weights import load_weights
 from medt_pipeline.training.case_prediction import make_predictor
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.run import FINAL, TRAINER, Fold
-from medt_pipeline.training.trainer import nnUNetTrainerMedT, read_checkpoint
+from medt_pipeline.training.trainer import nnUNetTrainerMedT
 
 PLANS_SEPARATOR = "__"
 

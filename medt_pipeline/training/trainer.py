@@ -24,7 +24,7 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from medt_pipeline.core.errors import UserError, reason_of
+from medt_pipeline.core.errors import UserError
 from medt_pipeline.core.files import atomic_path, scratch_folder
 from medt_pipeline.network import gate_parameters
 from medt_pipeline.network.heads import PyramidHeads, SegmentationHeads
@@ -47,6 +47,7 @@ from medt_pipeline.training.augmentation.policy import (
     transforms_of,
     without_changes,
 )
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.group import Group
 from medt_pipeline.training.logger import PlainLogger
 from medt_pipeline.training.loss import GroupLoss
@@ -471,23 +472,6 @@ class nnUNetTrainerMedT(nnUNetTrainer):
         if isinstance(network, DistributedDataParallel):
             network = network.module
         return network._orig_mod if isinstance(network, OptimizedModule) else network
-
-
-def read_checkpoint(file: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint as data.
-
-    Raises:
-        UserError: the file is missing, broken, or holds more than data.
-    """
-    try:
-        return torch.load(file, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing; train the fold first.") from None
-    # A truncated or foreign file raises whatever zip and pickle make of it.
-    except Exception as error:
-        raise UserError(
-            f"{file} is not a checkpoint of medt_train ({reason_of(error)}); delete it and train the fold again."
-        ) from error
 
 
 def _in_float32(_network: nn.Module, _inputs: Any, logits: Any) -> Any:

@@ -96,7 +96,7 @@ def _archive(path: Path) -> None:
 def _checkpoint(path: Path) -> None:
     import torch
 
-    from medt_pipeline.training.trainer import read_checkpoint
+    from medt_pipeline.training.checkpoint import read_checkpoint
 
     read_checkpoint(path, torch.device("cpu"))
 

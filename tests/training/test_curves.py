@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medt_pipeline.core.errors import UserError
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.curves import COLUMNS, read_curves, write_curves
-from medt_pipeline.training.trainer import read_checkpoint
 from tests.conftest import Drawn
 from tests.training.test_training import MODEL, Interrupt, shorten, train
 

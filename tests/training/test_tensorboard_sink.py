@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.tensorboard_sink import TensorBoardSink
-from medt_pipeline.training.trainer import read_checkpoint
 from tests.conftest import Drawn
 from tests.training.test_training import MODEL
 

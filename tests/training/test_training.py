@@ -8,8 +8,9 @@ import torch
 
 from medt_pipeline.core.errors import UserError
 from medt_pipeline.network import gate_parameters
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.run import TrainingOptions, parse_fold, train_fold
-from medt_pipeline.training.trainer import nnUNetTrainerMedT, read_checkpoint
+from medt_pipeline.training.trainer import nnUNetTrainerMedT
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 
 CPU = torch.device("cpu")

@@ -22,8 +22,9 @@ from medt_pipeline.training.augmentation.cutmix import cut_and_mix
 from medt_pipeline.training.augmentation.policy import insert_transforms, read_policy, transforms_of
 from medt_pipeline.training.augmentation.shadow import ShadowTransform
 from medt_pipeline.training.augmentation.stain_jitter import StainJitterTransform
+from medt_pipeline.training.checkpoint import read_checkpoint
 from medt_pipeline.training.run import TrainingOptions, train_fold
-from medt_pipeline.training.trainer import nnUNetTrainerMedT, read_checkpoint
+from medt_pipeline.training.trainer import nnUNetTrainerMedT
 from tests.conftest import DATASET_ID, DATASET_NAME, Drawn
 
 CPU = torch.device("cpu")
