@@ -28,7 +28,7 @@ SPATIAL_PROBABILITY = 0.7
 FEW_CASES = 30
 CUTMIX_PROBABILITY = 0.5
 """Of ultrasound with fewer cases: with ten and twenty training images MedT-M gained 0.05, with 163 it lost 0.03 in a
-short training (docs/reference/contest.md, few training images)."""
+short training and gained nothing in a whole one (docs/reference/contest.md, few training images)."""
 STAIN_SCALE_RANGE = (0.1, 0.4)
 STAIN_ANGLE_RANGE_DEG = (1.0, 6.0)
 GAIN_RANGE = (0.15, 0.5)
