@@ -63,8 +63,9 @@ def launch(module: str, arguments: Sequence[str], devices: Sequence[str]) -> int
             processes.append(subprocess.Popen(command, env=variables))
         while any(one.poll() is None for one in processes) and not any(one.returncode for one in processes):
             time.sleep(LOOK)
+    ended = [one.poll() for one in processes]
     _stop(processes)
-    return _status([one.returncode for one in processes])
+    return _status(ended, [one.returncode for one in processes])
 
 
 def group_variables(rank: int, devices: Sequence[str], port: int) -> dict[str, str]:
@@ -109,16 +110,24 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             one.wait()
 
 
-def _status(statuses: Sequence[int]) -> int:
-    """That of the first process, which says what is wrong; where it succeeded or was stopped, of one that did not.
+def _status(ended: Sequence[int | None], stopped: Sequence[int]) -> int:
+    """Status of a group: that of a process which failed by itself, else that of one which was stopped.
+
+    Args:
+        ended: by process, the status with which it ended by itself; None where it was stopped.
+        stopped: by process, the status in the end; negative where it was still starting and died of the signal.
 
     Raises:
-        UserError: a process was killed.
+        UserError: a process was killed that nobody stopped.
+        KeyboardInterrupt: all died of being stopped and none could say so.
     """
-    killed = [rank for rank, status in enumerate(statuses) if status < 0]
-    if killed:
-        raise UserError(
-            f"The process of device number {killed[0]} was killed by signal {-statuses[killed[0]]}, often for lack of "
-            "memory, and the others were stopped; go on with --resume."
-        )
-    return next((status for status in statuses if status), 0)
+    for rank, status in enumerate(ended):
+        if status is not None and status < 0:
+            raise UserError(
+                f"The process of device number {rank} was killed by signal {-status}, often for lack of memory, and "
+                "the others were stopped; go on with --resume."
+            )
+    found = next((status for status in (*ended, *stopped) if status is not None and status > 0), 0)
+    if not found and any(stopped):
+        raise KeyboardInterrupt
+    return found

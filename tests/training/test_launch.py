@@ -14,7 +14,7 @@ import torch
 
 from medt_pipeline.commands import train
 from medt_pipeline.core.errors import UserError
-from medt_pipeline.training.launch import group_variables, parse_devices
+from medt_pipeline.training.launch import group_variables, launch, parse_devices
 from tests.conftest import DATASET_NAME, Drawn
 from tests.training.test_training import MODEL, shorten
 
@@ -61,6 +61,28 @@ def start(drawn: Drawn, *options: str) -> subprocess.Popen[str]:
     variables = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([*command, "--workspace", str(drawn.root)], env=variables, text=True, **pipes)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("sys.exit(2)", "time.sleep(60)", 2),
+        ("time.sleep(60)", "sys.exit(3)", 3),
+        ("pass", "pass", 0),
+        ("time.sleep(60)", "os.kill(os.getpid(), signal.SIGKILL)", None),
+    ],
+)
+def test_a_process_that_was_stopped_is_not_taken_for_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str, status: int | None
+) -> None:
+    lines = ("import os, signal, sys, time", "if os.environ['RANK'] == '0':", f"    {first}", "else:", f"    {second}")
+    (tmp_path / "one_of_two.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if status is not None:
+        assert launch("one_of_two", [], ("cpu", "cpu")) == status
+    else:
+        with pytest.raises(UserError, match="device number 1 was killed by signal 9"):
+            launch("one_of_two", [], ("cpu", "cpu"))
 
 
 @pytest.mark.slow
