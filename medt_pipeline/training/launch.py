@@ -56,14 +56,16 @@ def launch(module: str, arguments: Sequence[str], devices: Sequence[str]) -> int
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     command = [sys.executable, "-m", module, *arguments]
     processes: list[subprocess.Popen[bytes]] = []
+    # As seen before an interruption: Ctrl-C reaches the processes too.
+    ended: list[int | None] = [None] * len(devices)
     # Interrupted, the processes say so themselves.
     with interrupt_on_termination(), suppress(KeyboardInterrupt):
         for rank in range(len(devices)):
             variables = {**os.environ, **group_variables(rank, devices, store.port)}
             processes.append(subprocess.Popen(command, env=variables))
-        while any(one.poll() is None for one in processes) and not any(one.returncode for one in processes):
+        while None in ended and not any(ended):
             time.sleep(LOOK)
-    ended = [one.poll() for one in processes]
+            ended = [one.poll() for one in processes]
     _stop(processes)
     return _status(ended, [one.returncode for one in processes])
 

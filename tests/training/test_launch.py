@@ -85,6 +85,27 @@ def test_a_process_that_was_stopped_is_not_taken_for_one_that_failed(
             launch("one_of_two", [], ("cpu", "cpu"))
 
 
+def test_processes_that_an_interruption_ended_are_not_taken_for_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        "import os, signal, time",
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)",
+        "os.kill(os.getpid(), signal.SIGINT) if os.environ['RANK'] == '0' else time.sleep(60)",
+    )
+    (tmp_path / "one_of_two.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sleep = time.sleep
+
+    def interrupted(seconds: float) -> None:
+        sleep(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        launch("one_of_two", [], ("cpu", "cpu"))
+
+
 @pytest.mark.slow
 def test_a_group_that_is_stopped_goes_on_to_the_result_of_one_that_was_not(planned: Drawn, tmp_path: Path) -> None:
     small = planned.copy(tmp_path / "stopped", "results")
